@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The plan of a workflow: stages of nodes that run together, and where each stage leads.
+//!
+//! A plan is indices into itself, made from a topology that was found valid. It has no functions.
+
+use std::collections::HashMap;
+
+use crate::definition::graph::{END, START, Topology};
+use crate::identifier::NodeName;
+
+/// A node's place in [`Plan::nodes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeIndex(pub(crate) usize);
+
+/// A stage's place in [`Plan::stages`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StageIndex(pub(crate) usize);
+
+/// A checked workflow as stages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub(crate) nodes: Vec<NodeName>,
+    pub(crate) conditional: Vec<bool>,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) entry: StageIndex,
+}
+
+/// Nodes that run at the same time; one alone for most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// In the order in which their updates are merged.
+    pub(crate) members: Vec<NodeIndex>,
+    pub(crate) exit: Exit,
+}
+
+/// Where a stage leads when its members are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// To another stage.
+    Stage(StageIndex),
+    /// To the end of the run.
+    End,
+}
+
+impl Plan {
+    /// Plans a topology; `None` where it is not a valid one.
+    pub(crate) fn of(topology: &Topology) -> Option<Self> {
+        let nodes: Vec<NodeName> = topology
+            .nodes
+            .iter()
+            .map(|node| NodeName::new(&node.name).ok())
+            .collect::<Option<_>>()?;
+        let node_by_name: HashMap<&str, NodeIndex> = topology
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(index, node)| (node.name.as_str(), NodeIndex(index)))
+            .collect();
+        // Each set of nodes that an edge arrives at is a stage.
+        let mut groups: Vec<&[String]> = Vec::new();
+        for edge in &topology.edges {
+            if edge.to != [END] && !groups.contains(&edge.to.as_slice()) {
+                groups.push(&edge.to);
+            }
+        }
+        let stage_of = |group: &[String]| {
+            groups
+                .iter()
+                .position(|other| *other == group)
+                .map(StageIndex)
+        };
+        let exit_of = |group: &[String]| {
+            let edge = topology.edges.iter().find(|edge| edge.from == group)?;
+            if edge.to == [END] {
+                Some(Exit::End)
+            } else {
+                stage_of(&edge.to).map(Exit::Stage)
+            }
+        };
+        let stages = groups
+            .iter()
+            .map(|group| {
+                let members = group
+                    .iter()
+                    .map(|name| node_by_name.get(name.as_str()).copied())
+                    .collect::<Option<_>>()?;
+                Some(Stage {
+                    members,
+                    exit: exit_of(group)?,
+                })
+            })
+            .collect::<Option<_>>()?;
+        let Exit::Stage(entry) = exit_of(&[START.to_owned()])? else {
+            return None;
+        };
+        let conditional = topology.nodes.iter().map(|node| node.conditional).collect();
+        Some(Self {
+            nodes,
+            conditional,
+            stages,
+            entry,
+        })
+    }
+
+    pub(crate) fn stage(&self, stage: StageIndex) -> &Stage {
+        &self.stages[stage.0]
+    }
+
+    pub(crate) fn name(&self, node: NodeIndex) -> &NodeName {
+        &self.nodes[node.0]
+    }
+
+    pub(crate) fn is_conditional(&self, node: NodeIndex) -> bool {
+        self.conditional[node.0]
+    }
+}

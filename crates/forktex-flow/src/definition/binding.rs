@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! What is bound to a node: its body, its condition, its retry policy and its resources.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::ctx::Ctx;
+use crate::error::failure::{StepFailure, StepFailureKind};
+use crate::state::State;
+use crate::state::delta::Delta;
+use crate::state::erased::AnyState;
+use crate::step::retry::RetryPolicy;
+use crate::step::{ResourceKey, Resources, Step};
+
+type Body = dyn Fn(Ctx, AnyState, Resources) -> BoxFuture<'static, Result<Delta, StepFailure>>
+    + Send
+    + Sync;
+type Condition = dyn Fn(&AnyState) -> Result<bool, StepFailure> + Send + Sync;
+
+/// What runs at a node, whatever the type of its state.
+#[derive(Clone)]
+pub(crate) struct Binding {
+    pub(crate) body: Arc<Body>,
+    pub(crate) condition: Option<Arc<Condition>>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) resources: Vec<ResourceKey>,
+}
+
+/// A node of a workflow on states of type `S`: a step with a name and, if wanted, a condition.
+pub struct Node<S> {
+    pub(crate) name: String,
+    pub(crate) binding: Binding,
+    state: std::marker::PhantomData<fn(S)>,
+}
+
+impl<S: State> Node<S> {
+    /// A node that runs the step `T` and has its name.
+    pub fn of<T: Step<S>>() -> Self {
+        let body = |ctx: Ctx, state: AnyState, resources: Resources| -> BoxFuture<'static, _> {
+            Box::pin(async move {
+                let state = state.downcast::<S>().ok_or_else(wrong_state)?;
+                let update = T::call(ctx, state, resources)
+                    .await
+                    .map_err(crate::error::StepError::into_failure)?;
+                S::encode(update)
+                    .map_err(|error| StepFailure::new(StepFailureKind::Payload, &error.to_string()))
+            })
+        };
+        let binding = Binding {
+            body: Arc::new(body),
+            condition: None,
+            retry: T::retry(),
+            resources: T::resources(),
+        };
+        Self {
+            name: T::NAME.to_owned(),
+            binding,
+            state: std::marker::PhantomData,
+        }
+    }
+
+    /// Gives the node another name than its step's.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Runs the node only where `condition` holds; otherwise it is recorded as skipped and the state
+    /// passes unchanged. The answer is recorded, so it is not asked again after a crash.
+    ///
+    /// The condition returns a `bool` or a `Result<bool, E>`. One that errs or panics fails the run.
+    pub fn when<D: Decision>(
+        mut self,
+        condition: impl Fn(&S) -> D + Send + Sync + 'static,
+    ) -> Self {
+        self.binding.condition = Some(Arc::new(move |state: &AnyState| {
+            let state = state.downcast::<S>().ok_or_else(wrong_state)?;
+            condition(&state).decide()
+        }));
+        self
+    }
+
+    /// Replaces the retry policy of the step.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.binding.retry = policy;
+        self
+    }
+}
+
+fn wrong_state() -> StepFailure {
+    StepFailure::new(
+        StepFailureKind::Fatal,
+        "the run's state is of another type than the node's",
+    )
+}
+
+impl<S> std::fmt::Debug for Node<S> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Node")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a condition returns: `bool` or `Result<bool, E>`.
+#[diagnostic::on_unimplemented(
+    message = "a condition cannot return `{Self}`",
+    label = "return `bool` or `Result<bool, E>`"
+)]
+pub trait Decision {
+    /// The answer, or why there is none.
+    ///
+    /// # Errors
+    /// The condition's own error.
+    fn decide(self) -> Result<bool, StepFailure>;
+}
+
+impl Decision for bool {
+    fn decide(self) -> Result<bool, StepFailure> {
+        Ok(self)
+    }
+}
+
+impl<E: Into<Box<dyn Error + Send + Sync>>> Decision for Result<bool, E> {
+    fn decide(self) -> Result<bool, StepFailure> {
+        self.map_err(|error| crate::error::StepError::new(error).into_failure())
+    }
+}

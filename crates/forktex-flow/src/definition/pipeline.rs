@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The builder of a pipeline: steps one after another, some of them in parallel groups.
+
+use crate::identifier::Version;
+use crate::state::State;
+use crate::state::erased::Typed;
+
+use super::Declaration;
+use super::binding::Node;
+use super::graph::{END, Edge, GraphNode, START, Topology};
+
+/// A pipeline on states of type `S`; `#[pipeline]` expands to this builder.
+///
+/// ```
+/// use forktex_flow::prelude::*;
+/// use forktex_flow::definition::{binding::Node, pipeline::Pipeline};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(State, Clone, Serialize, Deserialize)]
+/// struct Order {
+///     paid: bool,
+/// }
+///
+/// #[step]
+/// async fn pay(_ctx: &Ctx, _state: &Order) -> StepResult<OrderUpdate> {
+///     Ok(Order::update().paid(true))
+/// }
+///
+/// #[step]
+/// async fn pack(_ctx: &Ctx, _state: &Order) -> StepResult<()> {
+///     Ok(())
+/// }
+///
+/// let declaration = Pipeline::<Order>::new("shop.order", 1)
+///     .step(Node::of::<pay>())
+///     .step(Node::of::<pack>().when(|order: &Order| order.paid))
+///     .build();
+/// assert_eq!(declaration.topology().nodes.len(), 2);
+/// ```
+#[derive(Debug)]
+pub struct Pipeline<S> {
+    name: String,
+    version: Version,
+    stages: Vec<Vec<Node<S>>>,
+}
+
+impl<S: State> Pipeline<S> {
+    /// An empty pipeline.
+    pub fn new(name: impl Into<String>, version: Version) -> Self {
+        Self {
+            name: name.into(),
+            version,
+            stages: Vec::new(),
+        }
+    }
+
+    /// Adds a node that runs after all before it.
+    pub fn step(mut self, node: Node<S>) -> Self {
+        self.stages.push(vec![node]);
+        self
+    }
+
+    /// Adds nodes that run at the same time, after all before them. Their updates are merged in the
+    /// order given here, once all are done.
+    pub fn parallel(mut self, nodes: impl IntoIterator<Item = Node<S>>) -> Self {
+        self.stages.push(nodes.into_iter().collect());
+        self
+    }
+
+    /// Ends the declaration. It is checked when a flow is built.
+    pub fn build(self) -> Declaration {
+        let names: Vec<Vec<String>> = self
+            .stages
+            .iter()
+            .map(|stage| stage.iter().map(|node| node.name.clone()).collect())
+            .collect();
+        let ends = std::iter::once(vec![START.to_owned()])
+            .chain(names)
+            .chain(std::iter::once(vec![END.to_owned()]))
+            .collect::<Vec<_>>();
+        let edges = ends
+            .windows(2)
+            .map(|pair| Edge {
+                from: pair[0].clone(),
+                to: pair[1].clone(),
+            })
+            .collect();
+        let (nodes, bindings) = self
+            .stages
+            .into_iter()
+            .flatten()
+            .map(|node| {
+                let conditional = node.binding.condition.is_some();
+                (
+                    GraphNode {
+                        name: node.name,
+                        conditional,
+                    },
+                    node.binding,
+                )
+            })
+            .unzip();
+        Declaration {
+            name: self.name,
+            version: self.version,
+            topology: Topology { nodes, edges },
+            bindings,
+            codec: Typed::<S>::codec(),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The journal of a run: one entry for each thing that happened, in the order of its sequence.
+//!
+//! A checkpoint, the state change and the event are one entry, so they cannot come apart. Folding a
+//! journal needs neither the workflow's code nor its plan.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use crate::error::failure::{RunFailure, StepFailure};
+use crate::identifier::NodeName;
+use crate::instance::{NodeRecord, NodeStatus};
+use crate::state::delta::{Delta, FoldError, fold};
+
+/// Something that happened to a run.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Entry {
+    /// A node's update is committed.
+    NodeCompleted {
+        at: Visit,
+        attempt: u32,
+        elapsed: Duration,
+        delta: Delta,
+    },
+    /// A node's condition was false.
+    NodeSkipped { at: Visit },
+    /// An attempt failed. `retry_after` is the delay of the next one, if there is one.
+    AttemptFailed {
+        at: Visit,
+        attempt: u32,
+        elapsed: Duration,
+        failure: StepFailure,
+        retry_after: Option<Duration>,
+    },
+    /// What the service's reducers made of the updates of one superstep.
+    Resolved { superstep: u32, delta: Delta },
+    /// Every node is done.
+    RunCompleted,
+    /// The run failed.
+    RunFailed { failure: RunFailure },
+    /// The run was cancelled.
+    RunCancelled { reason: String },
+}
+
+/// Which visit of which node, and its place in the order of merging.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Visit {
+    /// The count of stages that the run has entered, from 1.
+    pub(crate) superstep: u32,
+    /// The node's place among those that run in this superstep.
+    pub(crate) member: u16,
+    pub(crate) node: NodeName,
+    /// How often the run has come to this node, from 1.
+    pub(crate) visit: u32,
+}
+
+/// The place of [`Entry::Resolved`]: after every member.
+pub(crate) const RESOLVED_MEMBER: u16 = i16::MAX as u16;
+
+/// An entry as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Recorded {
+    pub(crate) sequence: i64,
+    pub(crate) recorded_at: OffsetDateTime,
+    pub(crate) entry: Entry,
+}
+
+/// The part of an entry that is stored as JSON. Short names: a run has many of them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Payload {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) delta: Option<Delta>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<StepFailure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after_us: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) run_failure: Option<RunFailure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+/// The state of a run: its input with the deltas of its journal, in the order of merging.
+///
+/// # Errors
+/// [`FoldError`] when a stored value does not fit its operation.
+pub(crate) fn fold_state(input: Value, journal: &[Recorded]) -> Result<Value, FoldError> {
+    let mut state = match input {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    let mut deltas: Vec<(u32, u16, &Delta)> = journal
+        .iter()
+        .filter_map(|recorded| match &recorded.entry {
+            Entry::NodeCompleted { at, delta, .. } => Some((at.superstep, at.member, delta)),
+            Entry::Resolved { superstep, delta } => Some((*superstep, RESOLVED_MEMBER, delta)),
+            _ => None,
+        })
+        .collect();
+    deltas.sort_by_key(|(superstep, member, _)| (*superstep, *member));
+    for (_, _, delta) in deltas {
+        fold(&mut state, delta)?;
+    }
+    Ok(Value::Object(state))
+}
+
+/// The visits of nodes that a journal tells of, in order.
+pub(crate) fn node_records(journal: &[Recorded]) -> Vec<NodeRecord> {
+    let mut records: Vec<NodeRecord> = Vec::new();
+    for Recorded {
+        entry, recorded_at, ..
+    } in journal
+    {
+        let (at, attempt, status, duration, delta, error) = match entry {
+            Entry::NodeCompleted {
+                at,
+                attempt,
+                elapsed,
+                delta,
+            } => (
+                at,
+                *attempt,
+                NodeStatus::Completed,
+                *elapsed,
+                Some(delta.clone()),
+                None,
+            ),
+            Entry::NodeSkipped { at } => (at, 0, NodeStatus::Skipped, Duration::ZERO, None, None),
+            Entry::AttemptFailed {
+                at,
+                attempt,
+                elapsed,
+                failure,
+                retry_after,
+            } => {
+                let status = if retry_after.is_some() {
+                    NodeStatus::Retrying
+                } else {
+                    NodeStatus::Failed
+                };
+                (at, *attempt, status, *elapsed, None, Some(failure.clone()))
+            }
+            _ => continue,
+        };
+        let known = records
+            .iter_mut()
+            .rev()
+            .find(|record| record.name == at.node && record.visit == at.visit);
+        match known {
+            Some(record) => {
+                record.attempt = attempt;
+                record.status = status;
+                record.duration = duration;
+                record.delta = delta;
+                record.error = error.or(record.error.take());
+                record.recorded_at = *recorded_at;
+            }
+            None => records.push(NodeRecord {
+                name: at.node.clone(),
+                visit: at.visit,
+                attempt,
+                status,
+                duration,
+                delta,
+                error,
+                recorded_at: *recorded_at,
+            }),
+        }
+    }
+    records
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The typed state of a workflow: how a step's update becomes a delta, and a delta a new state.
+//!
+//! A state is a struct with `#[derive(State)]`. Its steps return only what they changed, and each
+//! field's reducer says how the change meets the old value. This module decides nothing about runs.
+
+pub mod delta;
+pub(crate) mod erased;
+pub mod payload;
+pub mod reducer;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use delta::Delta;
+use reducer::Reducer;
+
+/// The state of a workflow: a struct with named fields, made a state by `#[derive(State)]`.
+///
+/// The derive also makes `<Name>Update`, a builder with one setter a field, and the associated
+/// functions `update()` and `from_input(value)`. Implementing the trait by hand is possible and
+/// seldom useful; the derive's expansion is the reference.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the state of a workflow",
+    label = "not a state",
+    note = "write `#[derive(State, Clone, Serialize, Deserialize)]` on the struct"
+)]
+pub trait State: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// What a step returns: the fields that it changed.
+    type Update: StateUpdate<State = Self>;
+
+    /// The fields, their types and reducers, as declared.
+    const SCHEMA: StateSchema;
+
+    /// Turns an update into its operations.
+    ///
+    /// # Errors
+    /// [`StateError::Encode`] when a value does not serialise, or holds a float that is not finite.
+    fn encode(update: Self::Update) -> Result<Delta, StateError>;
+
+    /// Applies one operation to the field of that name. `Reducer::Set` replaces whatever the
+    /// field's reducer is; `Reducer::With` calls the service's function.
+    ///
+    /// # Errors
+    /// [`StateError`] when there is no such field or the value does not fit it.
+    fn apply(&mut self, reducer: Reducer, field: &str, value: Value) -> Result<(), StateError>;
+
+    /// The field's present value as JSON.
+    ///
+    /// # Errors
+    /// [`StateError`] when there is no such field or it does not serialise.
+    fn field(&self, field: &str) -> Result<Value, StateError>;
+}
+
+/// The update type of a state; made by `#[derive(State)]`.
+pub trait StateUpdate: Default + Send + 'static {
+    /// The state that it updates.
+    type State: State<Update = Self>;
+}
+
+/// What a step may return besides its state's update: `()` changes nothing.
+#[diagnostic::on_unimplemented(
+    message = "a step on `{S}` cannot return `{Self}`",
+    label = "not an update of `{S}`",
+    note = "return `StepResult<{S}Update>` (built with `{S}::update()`), or `StepResult<()>` for no change"
+)]
+pub trait IntoUpdate<S: State> {
+    /// The update.
+    fn into_update(self) -> S::Update;
+}
+
+impl<S: State<Update = U>, U: StateUpdate<State = S>> IntoUpdate<S> for U {
+    fn into_update(self) -> U {
+        self
+    }
+}
+
+impl<S: State> IntoUpdate<S> for () {
+    fn into_update(self) -> S::Update {
+        S::Update::default()
+    }
+}
+
+/// What the setter of an `Option<T>` field takes: a `T`, an `Option<T>`, or a `&str` for a `String`.
+pub trait IntoOption<T> {
+    /// The option.
+    fn into_option(self) -> Option<T>;
+}
+
+impl<T> IntoOption<T> for T {
+    fn into_option(self) -> Option<T> {
+        Some(self)
+    }
+}
+
+impl<T> IntoOption<T> for Option<T> {
+    fn into_option(self) -> Option<T> {
+        self
+    }
+}
+
+impl IntoOption<String> for &str {
+    fn into_option(self) -> Option<String> {
+        Some(self.to_owned())
+    }
+}
+
+/// The declared shape of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct StateSchema {
+    /// The struct's name.
+    pub name: &'static str,
+    /// Its fields in their order.
+    pub fields: &'static [FieldSchema],
+}
+
+/// One field of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct FieldSchema {
+    /// The name under which the field is serialised.
+    pub name: &'static str,
+    /// The type as written, white space folded.
+    pub type_name: &'static str,
+    /// How it takes new values.
+    pub reducer: Reducer,
+}
+
+/// A value that does not fit its state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// A value does not serialise.
+    #[error("cannot encode field `{field}`: {reason}")]
+    Encode {
+        /// The field, or the state's name.
+        field: String,
+        /// What the serialiser says of it.
+        reason: String,
+    },
+    /// A value does not decode into its field or state.
+    #[error("cannot decode `{field}`: {reason}")]
+    Decode {
+        /// The field, or the state's name.
+        field: String,
+        /// What the deserialiser says of it.
+        reason: String,
+    },
+    /// The state has no such field.
+    #[error("state `{state}` has no field `{field}`")]
+    UnknownField {
+        /// The state.
+        state: &'static str,
+        /// The field.
+        field: String,
+    },
+    /// A sum that the field's type cannot hold.
+    #[error("cannot add to field `{field}`: its type cannot hold the sum")]
+    Overflow {
+        /// The field.
+        field: &'static str,
+    },
+}
+
+/// Decodes a whole state from the input of a start: absent fields with the reducers append, union,
+/// merge and add begin empty; absent `Option` fields are `None`.
+///
+/// # Errors
+/// [`StateError::Decode`] naming what is missing or of the wrong type.
+pub fn from_input<S: State>(mut input: Value) -> Result<S, StateError> {
+    if let Value::Object(fields) = &mut input {
+        for field in S::SCHEMA.fields {
+            let empty = match field.reducer {
+                Reducer::Append | Reducer::Union => Value::Array(Vec::new()),
+                Reducer::Merge => Value::Object(serde_json::Map::new()),
+                Reducer::Add => Value::from(0),
+                _ => continue,
+            };
+            fields.entry(field.name).or_insert(empty);
+        }
+    }
+    serde_json::from_value(input).map_err(|error| StateError::Decode {
+        field: S::SCHEMA.name.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Decodes one field's value.
+///
+/// # Errors
+/// [`StateError::Decode`] naming the field.
+pub fn decode<T: DeserializeOwned>(field: &str, value: Value) -> Result<T, StateError> {
+    serde_json::from_value(value).map_err(|error| StateError::Decode {
+        field: field.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Encodes one field's value, refusing floats that JSON cannot hold.
+///
+/// # Errors
+/// [`StateError::Encode`] naming the field.
+pub fn encode<T: Serialize + ?Sized>(field: &str, value: &T) -> Result<Value, StateError> {
+    payload::to_value(value).map_err(|error| StateError::Encode {
+        field: field.to_owned(),
+        reason: error.to_string(),
+    })
+}
