@@ -1,0 +1,20 @@
+-- Creates the two roles of the test kit unless they are there.
+-- Locks: an advisory lock, since processes that share a server come here at the same time.
+DO $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7239140276);
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'forktex_test_owner') THEN
+        CREATE ROLE forktex_test_owner LOGIN PASSWORD 'forktex_test'
+            NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'forktex_test_application') THEN
+        CREATE ROLE forktex_test_application LOGIN PASSWORD 'forktex_test'
+            NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+    END IF;
+    -- An administrator who is no superuser must be a member of the role to give it a database.
+    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+       AND NOT pg_catalog.pg_has_role(current_user, 'forktex_test_owner', 'MEMBER') THEN
+        GRANT forktex_test_owner TO CURRENT_USER;
+    END IF;
+END
+$$;
