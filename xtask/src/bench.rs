@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! `bench`: runs a benchmark in release mode, or lists what there is. With `--json` standard
+//! output has the benchmark's lines alone: our own go to standard error.
+
+use crate::error::Error;
+use crate::run::{self, Task};
+use crate::services;
+use crate::workspace::Workspace;
+
+/// Runs the benchmark named first, with the other arguments handed on.
+///
+/// # Errors
+/// `Unknown` with the names there are, `Missing`, or `Failed` with the benchmark's own code.
+pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
+    let workspace = Workspace::load()?;
+    let Some((name, rest)) = arguments.split_first() else {
+        list(&workspace);
+        return Ok(());
+    };
+    let Some(package) = workspace.package_of("bench", name) else {
+        let known = names(&workspace)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        return Err(Error::Unknown {
+            what: "benchmark",
+            given: name.clone(),
+            known,
+        });
+    };
+    services::ensure_with_notes(&services::FOR_BENCHMARKS)?;
+
+    let target = ["--package", package.name.as_str(), "--bench", name];
+    run::note(&format!(
+        "bench {name}: building in release mode; the first time takes minutes"
+    ));
+    let build: Vec<&str> = ["bench", "--no-run"].into_iter().chain(target).collect();
+    Task::cargo(&build).show()?;
+    let start: Vec<&str> = ["bench", "--quiet"]
+        .into_iter()
+        .chain(target)
+        .chain(["--"])
+        .collect();
+    Task::cargo(&start).arguments(rest).show()
+}
+
+fn list(workspace: &Workspace) {
+    let names = names(workspace);
+    if names.is_empty() {
+        run::say("there are no benchmarks yet");
+        return;
+    }
+    run::say("Benchmarks: cargo xtask bench <name> [--json] [..]\n");
+    for (name, package) in names {
+        run::say(&format!("  {name:<12} of {package}"));
+    }
+}
+
+fn names(workspace: &Workspace) -> Vec<(String, String)> {
+    let targets = workspace
+        .packages
+        .iter()
+        .flat_map(|package| package.targets.iter().map(move |target| (package, target)));
+    targets
+        .filter(|(_, target)| target.kind == "bench")
+        .map(|(package, target)| (target.name.clone(), package.name.clone()))
+        .collect()
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! What each stage of `ci` runs. clippy, features and docs share the dependencies' metadata;
+//! build, test and examples share their code: the flags of a group must select the same features,
+//! or cargo compiles everything again.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::run::{Captured, Task};
+use crate::workspace::{self, Workspace};
+use crate::{audit, demo, docs, license, services, tidy};
+
+use super::Outcome;
+use super::counts::Counts;
+use super::feature_sets;
+
+/// The demo takes seconds; if it hangs, its takeover does not work.
+const EXAMPLE_LIMIT: Duration = Duration::from_mins(3);
+
+pub(super) fn format(_: &Workspace) -> Result<Outcome, Error> {
+    Task::cargo(&["fmt", "--all", "--", "--check"])
+        .capture("format")
+        .map(Outcome::from)
+}
+
+pub(super) fn tidy(_: &Workspace) -> Result<Outcome, Error> {
+    tidy::faults().map(|faults| listed(&faults))
+}
+
+pub(super) fn license(_: &Workspace) -> Result<Outcome, Error> {
+    let faults = license::faults(&license::source_files()?)?;
+    let lines: Vec<String> = faults
+        .iter()
+        .map(|path| license::fault_line(path))
+        .collect();
+    Ok(listed(&lines))
+}
+
+pub(super) fn services(_: &Workspace) -> Result<Outcome, Error> {
+    let notes = services::ensure(&services::FOR_TESTS)?;
+    Ok(Outcome {
+        notes,
+        ..Outcome::ok()
+    })
+}
+
+pub(super) fn audit(_: &Workspace) -> Result<Outcome, Error> {
+    let audit = audit::audit()?;
+    Ok(Outcome {
+        notes: audit.notes,
+        ..Outcome::of(audit.passed, audit.output)
+    })
+}
+
+pub(super) fn clippy(_: &Workspace) -> Result<Outcome, Error> {
+    let arguments = [
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    cargo("clippy", &arguments)
+        .capture("clippy")
+        .map(Outcome::from)
+}
+
+/// clippy rather than check: the dependencies' metadata is shared with the stage before, and what
+/// a set leaves unused is an error.
+pub(super) fn features(workspace: &Workspace) -> Result<Outcome, Error> {
+    let sets = feature_sets::of(&workspace.packages);
+    let mut faults = Vec::new();
+    for set in &sets {
+        let arguments = set.arguments();
+        let task = cargo("clippy", &[]).arguments(&arguments);
+        let task = task.arguments(&["--", "-D", "warnings"].map(str::to_owned));
+        let captured = task.capture("features")?;
+        if !captured.success {
+            faults.push(format!("with {}:\n{}", arguments.join(" "), captured.output));
+        }
+    }
+    let notes = vec![format!("{} feature sets", sets.len())];
+    Ok(Outcome { notes, ..listed(&faults) })
+}
+
+pub(super) fn docs(_: &Workspace) -> Result<Outcome, Error> {
+    docs::task().capture("docs").map(Outcome::from)
+}
+
+/// All targets, so that cargo selects the features that `test` will, the examples' programs among
+/// them.
+pub(super) fn build(_: &Workspace) -> Result<Outcome, Error> {
+    let arguments = ["--workspace", "--all-targets", "--all-features"];
+    cargo("build", &arguments)
+        .capture("build")
+        .map(Outcome::from)
+}
+
+pub(super) fn test(_: &Workspace) -> Result<Outcome, Error> {
+    let arguments = ["--workspace", "--all-features", "--no-fail-fast"];
+    let captured = cargo("test", &arguments).capture("test")?;
+    let counts = Counts::read(&captured.output);
+    if captured.success && counts.none_ran() {
+        return Ok(Outcome::fault(format!("{}\nno test ran", captured.output)));
+    }
+    Ok(Outcome {
+        counts,
+        ..Outcome::from(captured)
+    })
+}
+
+/// The demo ends by itself and says so; `build` has made it.
+pub(super) fn examples(workspace: &Workspace) -> Result<Outcome, Error> {
+    let program = workspace.target_folder.join("debug").join(demo::EXAMPLE);
+    let task = Task::program(&program.to_string_lossy(), &[demo::ARGUMENT]);
+    let captured = task.limit(EXAMPLE_LIMIT).capture("examples")?;
+    let last = captured
+        .output
+        .lines()
+        .map(str::trim_end)
+        .rfind(|line| !line.is_empty());
+    let passed = captured.success && last == Some(demo::LAST_LINE);
+    let output = format!(
+        "{}\n(expected `{}`, last)",
+        captured.output,
+        demo::LAST_LINE
+    );
+    Ok(Outcome {
+        counts: Counts::one(passed),
+        ..Outcome::of(passed, output)
+    })
+}
+
+/// Packs each publishable crate and compiles what was packed, all from one overlay of a registry,
+/// since they depend on each other and none may be published yet.
+pub(super) fn package(workspace: &Workspace) -> Result<Outcome, Error> {
+    let publishable = workspace
+        .packages
+        .iter()
+        .filter(|package| package.publishable);
+    let names = publishable.flat_map(|package| ["--package".to_owned(), package.name.clone()]);
+    let names: Vec<String> = names.collect();
+    let mut task = cargo("package", &["--quiet"]).arguments(&names);
+    if !workspace::is_continuous_integration() {
+        task = task.arguments(&["--allow-dirty".to_owned()]);
+    }
+    task.capture("package").map(Outcome::from)
+}
+
+/// Cargo, without what only a developer needs where there is none.
+fn cargo(command: &str, arguments: &[&str]) -> Task {
+    let task = Task::cargo(&[&[command], arguments].concat());
+    if workspace::is_continuous_integration() {
+        return task.variable("CARGO_INCREMENTAL", "0");
+    }
+    task
+}
+
+fn listed(faults: &[impl Display]) -> Outcome {
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    Outcome::of(lines.is_empty(), lines.join("\n"))
+}
+
+impl From<Captured> for Outcome {
+    fn from(captured: Captured) -> Self {
+        Self::of(captured.success, captured.output)
+    }
+}
