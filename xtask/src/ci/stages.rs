@@ -78,11 +78,18 @@ pub(super) fn features(workspace: &Workspace) -> Result<Outcome, Error> {
         let task = task.arguments(&["--", "-D", "warnings"].map(str::to_owned));
         let captured = task.capture("features")?;
         if !captured.success {
-            faults.push(format!("with {}:\n{}", arguments.join(" "), captured.output));
+            faults.push(format!(
+                "with {}:\n{}",
+                arguments.join(" "),
+                captured.output
+            ));
         }
     }
     let notes = vec![format!("{} feature sets", sets.len())];
-    Ok(Outcome { notes, ..listed(&faults) })
+    Ok(Outcome {
+        notes,
+        ..listed(&faults)
+    })
 }
 
 pub(super) fn docs(_: &Workspace) -> Result<Outcome, Error> {

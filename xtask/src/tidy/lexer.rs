@@ -181,8 +181,9 @@ mod tests {
     #[test]
     fn comments_and_literals_are_left_out() {
         let source = r##"a // x
-            /* y /* z */ y */ b "q\"r" c 'd' '\'' e 'life r#"s"t"# b"u" br##"v"#"## f"##;
+            /* y /* z */ y */ b "q\"r" c 'd' '\'' e 'life r#"s"t"# b"u" f"##;
         assert_eq!(texts(source), ["a", "b", "c", "e", "'", "life", "f"]);
+        assert_eq!(texts("a br##\"b\"# c\"## d"), ["a", "d"]);
     }
 
     #[test]
