@@ -43,8 +43,9 @@ impl Db {
     /// server answers and lets the user in.
     ///
     /// The URL must name the host, the user and the database; neither the environment nor a password
-    /// file is read for them. One connection is opened and closed again for the check; the pool opens
-    /// its own when they are needed.
+    /// file is read for them. One connection is opened and closed again for the check, which tells why
+    /// it failed at once where the pool would go on trying; then the pool opens
+    /// [`min_connections`](DbOptions::min_connections), or one.
     ///
     /// # Errors
     /// - [`DbError::Invalid`] names what is wrong with the URL, without the password.
@@ -77,9 +78,10 @@ impl Db {
             }
         }
 
+        let pool = options.open(connect_options).await;
         Ok(Self {
             shared: Arc::new(Shared {
-                pool: options.pool(connect_options),
+                pool: pool.map_err(|error| DbError::from(error).at(&server))?,
                 server,
                 ownership: Ownership::Owned,
                 pooled_by_proxy: options.pooled_by_proxy,

@@ -149,8 +149,8 @@ impl DbOptions {
         connect
     }
 
-    /// Builds a pool that opens its connections when they are first needed.
-    pub(crate) fn pool(&self, connect: PgConnectOptions) -> PgPool {
+    /// Opens a pool, with as many connections as it must have but at least one.
+    pub(crate) async fn open(&self, connect: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
         PgPoolOptions::new()
             .max_connections(self.max_connections)
             .min_connections(self.min_connections.min(self.max_connections))
@@ -168,7 +168,8 @@ impl DbOptions {
                     Ok(true)
                 })
             })
-            .connect_lazy_with(connect)
+            .connect_with(connect)
+            .await
     }
 }
 

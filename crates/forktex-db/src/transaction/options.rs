@@ -180,20 +180,25 @@ impl RetryingTransaction {
 
     /// Runs `body` in a transaction, and again while it loses a race and retries are left.
     ///
+    /// The body is cloned for each run. An async closure is `Clone` when it captures by reference, or
+    /// owns only what is `Clone`; it cannot capture `&mut`, so count in a `Cell` or an atomic.
+    ///
     /// # Errors
     /// Those of [`Db::transaction`]; when the retries are used up, the error of the last run.
     ///
     /// # Cancellation
     /// As for [`Db::transaction`]; between two runs nothing is open.
-    pub async fn transaction<T, E, F>(self, mut body: F) -> Result<T, E>
+    // `AsyncFn` would say it better, but the compiler (1.95) cannot prove that the future is `Send`
+    // when such a closure captures by reference.
+    pub async fn transaction<T, E, F>(self, body: F) -> Result<T, E>
     where
-        F: AsyncFnMut(&mut Transaction) -> Result<T, E>,
+        F: AsyncFnOnce(&mut Transaction) -> Result<T, E> + Clone,
         E: From<DbError> + Retryable,
     {
         let Self { options, retries } = self;
         let mut retried = 0;
         loop {
-            match run(&options.db, &options.settings, &mut body).await {
+            match run(&options.db, &options.settings, body.clone()).await {
                 Err(error) if retried < retries && error.is_retryable() => {
                     tracing::debug!(
                         retried,

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! What forktex-db promises, against a real Postgres. One binary, since linking is what takes time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "db/cancellation.rs"]
+mod cancellation;
+#[path = "db/commit_outcome.rs"]
+mod commit_outcome;
+#[path = "db/connecting.rs"]
+mod connecting;
+#[path = "db/errors.rs"]
+mod errors;
+#[path = "db/hooks.rs"]
+mod hooks;
+#[path = "db/locks.rs"]
+mod locks;
+#[path = "db/migrations.rs"]
+mod migrations;
+#[path = "db/proxy.rs"]
+mod proxy;
+#[path = "db/retries.rs"]
+mod retries;
+#[path = "db/setup.rs"]
+mod setup;
+#[path = "db/transactions.rs"]
+mod transactions;
+#[path = "db/wire.rs"]
+mod wire;
