@@ -124,7 +124,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
             .iter()
             .find(|cause| failed.contains(cause))
         {
-            run::say(&format!("--  {:<9} skipped: {cause} failed", stage.name));
+            run::say(&format!("--   {:<9} skipped: {cause} failed", stage.name));
             failed.push(stage.name);
             continue;
         }
@@ -158,14 +158,14 @@ fn run_stage(stage: &Stage, workspace: &Workspace) -> Outcome {
     let outcome = (stage.run)(workspace).unwrap_or_else(|error| Outcome::fault(error.to_string()));
     let mark = if outcome.passed { "ok" } else { "FAIL" };
     let seconds = begun.elapsed().as_secs_f32();
-    let line = format!("{mark:<4}{:<9} {seconds:>6.1}s", stage.name);
+    let line = format!("{mark:<4} {:<9} {seconds:>6.1}s", stage.name);
     if !outcome.passed {
-        run::say(&format!("----{}", "-".repeat(60)));
+        run::say(&"-".repeat(72));
         run::say(outcome.output.trim_end());
     }
     run::say(&line);
     for note in &outcome.notes {
-        run::say(&format!("    {note}"));
+        run::say(&format!("     {note}"));
     }
     outcome
 }

@@ -19,7 +19,7 @@ use super::feature_sets;
 const EXAMPLE_LIMIT: Duration = Duration::from_mins(3);
 
 pub(super) fn format(_: &Workspace) -> Result<Outcome, Error> {
-    Task::cargo(&["fmt", "--all", "--", "--check"])
+    Task::cargo(&["fmt", "--all", "--", "--check", "--color", "never"])
         .capture("format")
         .map(Outcome::from)
 }
