@@ -6,7 +6,6 @@
 //! the guardian then stops the server and removes its folder. It never acts on a process whose
 //! working folder lies outside the folder it guards, so a recycled process id is safe.
 
-use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -23,8 +22,19 @@ ours() {
     [ -d /proc/self ] || { kill -0 "$pid" 2>/dev/null; return; }
     case $(readlink "/proc/$pid/cwd" 2>/dev/null) in "$0"*) return 0 ;; *) return 1 ;; esac
 }
-if ours; then
+# A frozen server does not end, nor does one whose children are frozen.
+thaw() {
+    if [ -r "/proc/$pid/stat" ]; then
+        read -r _ _ state _ <"/proc/$pid/stat"
+        [ "$state" = T ] || return
+        for process in /proc/[0-9]*; do
+            case $(readlink "$process/cwd" 2>/dev/null) in "$0"*) kill -CONT "${process#/proc/}" ;; esac
+        done
+    fi
     kill -CONT "$pid"
+}
+if ours; then
+    thaw
     kill -"$1" "$pid"
     rounds=0
     while ours && [ "$rounds" -lt 200 ]; do sleep 0.05; rounds=$((rounds + 1)); done
@@ -40,7 +50,7 @@ pub(crate) struct Guardian {
 }
 
 impl Guardian {
-    /// Guards the server whose process id is in `folder`/server.pid, and the folder.
+    /// Guards the server whose process id is in `folder`/server.pid, if any, and the folder.
     pub(crate) fn of_server(folder: &Path, stop_signal: &str) -> Result<Self, TestkitError> {
         let mut command = Command::new("sh");
         command
@@ -65,9 +75,20 @@ impl Guardian {
         Ok(Self { process })
     }
 
-    /// Closes the pipe and waits until all is stopped and removed.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
-        drop(self.process.stdin.take());
-        self.process.wait().map(drop)
+    /// Closes the pipe, so that all is stopped and removed, and reaps the guardian and the server.
+    pub(crate) fn finish_in_background(self, server: Option<Child>) {
+        // Should the thread not start, the processes end all the same, and stay zombies until we
+        // end.
+        let _ = std::thread::Builder::new()
+            .name("server_reaper".to_owned())
+            .spawn(move || {
+                let mut guardian = self.process;
+                drop(guardian.stdin.take());
+                // The server first: the guardian waits until it is gone, reaped included.
+                if let Some(mut server) = server {
+                    let _ = server.wait();
+                }
+                let _ = guardian.wait();
+            });
     }
 }

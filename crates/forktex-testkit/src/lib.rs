@@ -3,6 +3,7 @@
 //!
 //! - [`TestDatabase::create`] gives a fresh database on a server shared by the whole test process.
 //! - [`Postgres::start`] gives a private server that a test may kill, pause and restart.
+//! - [`Proxy::start`] stands before any server, and cuts, delays and loses what passes.
 //!
 //! Nothing outlives the process that asked for it: a guardian process watches a pipe to each
 //! server's owner, and stops the server and removes its folder when the owner ends, be it by
@@ -30,6 +31,7 @@
 //! well-known passwords on the loopback interface, and reads the environment.
 
 mod account;
+mod daemon;
 mod database;
 mod error;
 mod folder;
@@ -37,8 +39,10 @@ mod guardian;
 mod launch;
 mod postgres;
 mod process;
+mod proxy;
 mod url;
 
 pub use database::TestDatabase;
 pub use error::TestkitError;
 pub use postgres::{Postgres, PostgresOptions};
+pub use proxy::Proxy;

@@ -4,3 +4,9 @@
 
 #[path = "testkit/database.rs"]
 mod database;
+#[path = "testkit/faults.rs"]
+mod faults;
+#[path = "testkit/proxy.rs"]
+mod proxy;
+#[path = "testkit/victim.rs"]
+mod victim;

@@ -11,10 +11,13 @@ BEGIN
         CREATE ROLE forktex_test_application LOGIN PASSWORD 'forktex_test'
             NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
     END IF;
-    -- An administrator who is no superuser must be a member of the role to give it a database.
-    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
-       AND NOT pg_catalog.pg_has_role(current_user, 'forktex_test_owner', 'MEMBER') THEN
+    -- An administrator who is no superuser must be a member of a role to give it a database, and
+    -- to end its sessions.
+    IF NOT pg_catalog.pg_has_role(current_user, 'forktex_test_owner', 'USAGE') THEN
         GRANT forktex_test_owner TO CURRENT_USER;
+    END IF;
+    IF NOT pg_catalog.pg_has_role(current_user, 'forktex_test_application', 'USAGE') THEN
+        GRANT forktex_test_application TO CURRENT_USER;
     END IF;
 END
 $$;
