@@ -118,6 +118,16 @@ pub enum TestkitError {
         #[source]
         source: sqlx::Error,
     },
+    /// A node of a Redis cluster refused to join it.
+    #[cfg(feature = "redis")]
+    #[error("the Redis node on port {port} did not join its cluster")]
+    Cluster {
+        /// The node's port on 127.0.0.1.
+        port: u16,
+        /// The refusal, or the failure to ask.
+        #[source]
+        source: io::Error,
+    },
     /// The work was abandoned because the runtime is shutting down.
     #[error("the runtime shut down while a server was being handled")]
     RuntimeShutDown,

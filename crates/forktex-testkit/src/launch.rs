@@ -102,9 +102,14 @@ pub(crate) fn free_port() -> Result<u16, TestkitError> {
             continue;
         };
         let port = PORTS.start + offset;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if is_free(port) {
             return Ok(port);
         }
     }
     Err(TestkitError::NoFreePort)
+}
+
+/// Whether nobody listens on a port now.
+pub(crate) fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
 }

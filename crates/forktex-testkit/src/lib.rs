@@ -40,9 +40,13 @@ mod launch;
 mod postgres;
 mod process;
 mod proxy;
+#[cfg(feature = "redis")]
+mod redis;
 mod url;
 
 pub use database::TestDatabase;
 pub use error::TestkitError;
 pub use postgres::{Postgres, PostgresOptions};
 pub use proxy::Proxy;
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisCluster, RedisOptions, TestRedis};

@@ -8,5 +8,8 @@ mod database;
 mod faults;
 #[path = "testkit/proxy.rs"]
 mod proxy;
+#[cfg(feature = "redis")]
+#[path = "testkit/redis.rs"]
+mod redis;
 #[path = "testkit/victim.rs"]
 mod victim;
