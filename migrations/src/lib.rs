@@ -1,2 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The SQL migrations of the ForkTex crates, as data: one constant per crate, oldest first.
+//!
+//! Each file names its tables with the crate's default schema (`forktex_flow.instance`), so that it
+//! can be read and run as it is; `forktex_db::Migrator` puts another schema name in where a host asks
+//! for one. This package holds no logic, and a migration that was released never changes.
+
+/// One migration: its number, its name, and its SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// Counts from 1 without gaps.
+    pub version: u32,
+    /// The file's name without its number.
+    pub name: &'static str,
+    /// The statements.
+    pub sql: &'static str,
+}
+
+/// The schema `forktex_flow` of `forktex-flow`.
+pub const FLOW: &[Source] = &[Source {
+    version: 1,
+    name: "foundation",
+    sql: include_str!("../flow/0001_foundation.sql"),
+}];

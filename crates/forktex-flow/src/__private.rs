@@ -3,6 +3,11 @@
 
 pub use inventory;
 
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 pub use crate::ctx::Ctx;
 pub use crate::definition::binding::Node;
 pub use crate::definition::pipeline::Pipeline;
@@ -17,6 +22,7 @@ pub use crate::state::{
 };
 pub use crate::step::retry::RetryPolicy;
 pub use crate::step::{Resource, ResourceKey, Resources, Step};
+pub use forktex_macros::State;
 pub use futures_util::future::BoxFuture;
 pub use serde_json::Value;
 pub use std::sync::Arc;
@@ -38,10 +44,95 @@ pub fn retry_policy(
     policy
 }
 
+/// A duration that was read at compile time.
+pub const fn milliseconds(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// What the body of a step returned, as what [`Step::call`] returns.
+///
+/// # Errors
+/// The body's own.
+pub fn finish<S: State, U: IntoUpdate<S>, E: Into<StepError>>(
+    result: Result<U, E>,
+) -> StepResult<S::Update> {
+    result.map(IntoUpdate::into_update).map_err(Into::into)
+}
+
 /// The error of an operation on a field that the state does not have.
 pub fn unknown_field(state: &'static str, field: &str) -> StateError {
     StateError::UnknownField {
         state,
         field: field.to_owned(),
     }
+}
+
+/// Puts a field into the delta if the update has a value for it.
+///
+/// # Errors
+/// [`StateError::Encode`] naming the field.
+pub fn put<T: Serialize>(
+    delta: &mut Delta,
+    reducer: Reducer,
+    field: &str,
+    value: Option<T>,
+) -> Result<(), StateError> {
+    if let Some(value) = value {
+        delta.insert(reducer, field, encode(field, &value)?);
+    }
+    Ok(())
+}
+
+/// Applies one operation to a field: `set` replaces, all else combines the old value with the new.
+///
+/// # Errors
+/// [`StateError`] when the value does not decode, or what `combine` says.
+pub fn reduce<T: DeserializeOwned>(
+    reducer: Reducer,
+    field: &str,
+    existing: &mut T,
+    value: Value,
+    combine: impl FnOnce(&mut T, T) -> Result<(), StateError>,
+) -> Result<(), StateError> {
+    let new = decode(field, value)?;
+    if reducer == Reducer::Set {
+        *existing = new;
+        return Ok(());
+    }
+    combine(existing, new)
+}
+
+/// What a field of an update holds after one more call of its setter.
+///
+/// # Errors
+/// Those of `combine`, now or at an earlier call.
+pub fn accumulate<T>(
+    existing: Option<Result<T, StateError>>,
+    new: T,
+    combine: impl FnOnce(&mut T, T) -> Result<(), StateError>,
+) -> Option<Result<T, StateError>> {
+    Some(match existing {
+        None => Ok(new),
+        Some(existing) => existing.and_then(|mut value| combine(&mut value, new).map(|()| value)),
+    })
+}
+
+/// The `Debug` of an update: the names of the fields that it has, and never a value, which may be
+/// secret.
+///
+/// # Errors
+/// Those of the formatter.
+pub fn debug_update(
+    formatter: &mut fmt::Formatter<'_>,
+    name: &str,
+    fields: &[(&str, bool)],
+) -> fmt::Result {
+    let changed = fields.iter().filter(|(_, given)| *given);
+    formatter
+        .debug_struct(name)
+        .field(
+            "changed",
+            &changed.map(|(field, _)| field).collect::<Vec<_>>(),
+        )
+        .finish()
 }

@@ -302,7 +302,14 @@ pub enum StartError {
     /// The workflow's definition differs from the one that the database has for this version.
     #[error(transparent)]
     Topology(#[from] TopologyChanged),
-    /// The database could not do it.
+    /// The flow was closed.
+    #[error("cannot start workflow `{workflow}`: the flow is closed")]
+    Closed {
+        /// The workflow.
+        workflow: WorkflowName,
+    },
+    /// The database could not do it. Where the error says that the outcome is unknown, the run may
+    /// have been started: start it again with an idempotency key to be sure of one.
     #[error("cannot start workflow `{workflow}`: {error}")]
     Database {
         /// The workflow.

@@ -6,19 +6,51 @@ extern crate self as forktex_flow;
 #[doc(hidden)]
 pub mod __private;
 
-pub mod compile;
+pub mod identifier;
+pub mod state;
+
+mod clock;
 pub mod ctx;
 pub mod definition;
 pub mod error;
-pub mod identifier;
 pub mod instance;
-pub mod registry;
-pub mod state;
 pub mod step;
+
+pub mod compile;
+pub mod registry;
+mod transition;
+
+mod store;
+
+mod handle;
+
+mod driver;
+mod worker;
+
+mod flow;
+
+pub use crate::ctx::Ctx;
+pub use crate::definition::Workflow;
+pub use crate::error::{
+    BuildError, BuildFault, CancelError, DriverError, FlowError, ReadError, StartError, StepError,
+    StepResult, WaitError,
+};
+pub use crate::flow::{
+    DatabaseSource, DriverHandle, Flow, FlowBuilder, Role, RunBuilder, StartBuilder, WorkflowHandle,
+};
+pub use crate::handle::{Cancel, GRACE_PERIOD_DEFAULT, Run, Wait};
+pub use crate::identifier::{InstanceId, Namespace, NodeName, Version, WorkflowName};
+pub use crate::instance::{Instance, InstanceStatus, NodeRecord, NodeStatus, WaitingOn};
+pub use crate::step::Resource;
+pub use crate::store::Election;
 
 /// What a service author imports.
 pub mod prelude {
     pub use crate::ctx::Ctx;
-    pub use crate::error::{StepError, StepResult};
+    pub use crate::error::{FlowError, StepError, StepResult};
+    pub use crate::flow::Flow;
+    pub use crate::handle::Run;
+    pub use crate::identifier::InstanceId;
+    pub use crate::instance::{Instance, InstanceStatus, NodeStatus};
     pub use crate::step::Resource;
 }

@@ -125,6 +125,17 @@ impl Registry {
         self.workflows.len()
     }
 
+    /// The versions of a workflow, oldest first.
+    pub(crate) fn versions(&self, name: &str) -> Vec<Version> {
+        let found = self
+            .workflows
+            .iter()
+            .find(|(known, _)| known.as_str() == name);
+        found
+            .map(|(_, versions)| versions.keys().copied().collect())
+            .unwrap_or_default()
+    }
+
     /// The workflow of that name, in the version asked for or else the newest.
     ///
     /// # Errors

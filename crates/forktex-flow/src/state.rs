@@ -51,6 +51,18 @@ pub trait State: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// # Errors
     /// [`StateError`] when there is no such field or it does not serialise.
     fn field(&self, field: &str) -> Result<Value, StateError>;
+
+    /// The state after `update`, reducers included: what a run would go on with. For unit tests of
+    /// steps.
+    ///
+    /// # Errors
+    /// [`StateError`] when a value does not encode, or a sum does not fit its field.
+    fn updated(mut self, update: Self::Update) -> Result<Self, StateError> {
+        for (reducer, field, value) in Self::encode(update)?.operations() {
+            self.apply(reducer, field, value.clone())?;
+        }
+        Ok(self)
+    }
 }
 
 /// The update type of a state; made by `#[derive(State)]`.

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -79,6 +80,24 @@ impl<S: State> Node<S> {
             let state = state.downcast::<S>().ok_or_else(wrong_state)?;
             condition(&state).decide()
         }));
+        self
+    }
+
+    /// Replaces the step's number of attempts, the first time included: from 1 to 1,000.
+    pub fn max_attempts(mut self, max_attempts: u32) -> Self {
+        self.binding.retry.max_attempts = max_attempts;
+        self
+    }
+
+    /// Replaces the step's delays between attempts; the last repeats.
+    pub fn backoff(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
+        self.binding.retry.backoff = Some(delays.into_iter().collect());
+        self
+    }
+
+    /// Replaces how long one attempt of the step may take.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.binding.retry.timeout = Some(timeout);
         self
     }
 

@@ -53,17 +53,19 @@ pub fn check(value: &Value, bytes_max: usize) -> Result<usize, PayloadError> {
     if let Some(pointer) = nul(value) {
         return Err(PayloadError::Nul { pointer });
     }
-    let mut count = ByteCount(0);
-    serde_json::to_writer(&mut count, value).map_err(|error| PayloadError::Serialise {
-        reason: error.to_string(),
-    })?;
-    if count.0 > bytes_max {
-        return Err(PayloadError::TooLarge {
-            bytes: count.0,
-            bytes_max,
-        });
+    let bytes = size(value);
+    if bytes > bytes_max {
+        return Err(PayloadError::TooLarge { bytes, bytes_max });
     }
-    Ok(count.0)
+    Ok(bytes)
+}
+
+/// The size of a value in bytes of JSON.
+pub(crate) fn size(value: &Value) -> usize {
+    let mut count = ByteCount(0);
+    // Counting cannot fail, and a JSON value always serialises.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
 }
 
 /// The JSON pointer of the first text or key with a NUL in it.

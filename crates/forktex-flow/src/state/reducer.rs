@@ -4,7 +4,7 @@
 //! The same operations exist once more on JSON in [`delta`](super::delta); a property test holds the
 //! two together. Nothing here calls user code: a `with` reducer is resolved before it gets here.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash};
 
 use serde::{Deserialize, Serialize};
@@ -50,9 +50,48 @@ impl Reducer {
     }
 }
 
+/// A collection that `append` accepts: `Vec`, `VecDeque`. Not a set, which drops items that a list
+/// in JSON would keep.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be reduced by append",
+    label = "needs a Vec or VecDeque"
+)]
+pub trait Append {
+    /// What it holds.
+    type Item;
+    /// Collects the items.
+    fn gather(items: impl Iterator<Item = Self::Item>) -> Self;
+    /// Puts the items of `new` after the existing ones.
+    fn append_all(&mut self, new: Self);
+}
+
+impl<T> Append for Vec<T> {
+    type Item = T;
+
+    fn gather(items: impl Iterator<Item = T>) -> Self {
+        items.collect()
+    }
+
+    fn append_all(&mut self, new: Self) {
+        self.extend(new);
+    }
+}
+
+impl<T> Append for VecDeque<T> {
+    type Item = T;
+
+    fn gather(items: impl Iterator<Item = T>) -> Self {
+        items.collect()
+    }
+
+    fn append_all(&mut self, new: Self) {
+        self.extend(new);
+    }
+}
+
 /// Puts `new` items after the existing ones.
-pub fn append<C: Extend<C::Item> + IntoIterator>(existing: &mut C, new: C) {
-    existing.extend(new);
+pub fn append<C: Append>(existing: &mut C, new: C) {
+    existing.append_all(new);
 }
 
 /// A number that `add`, `max` and `min` accept: the integers up to 64 bits, and `f64`.
@@ -152,11 +191,23 @@ pub fn min<T: Comparable>(existing: &mut T, new: T) {
     label = "needs a Vec, BTreeSet or HashSet"
 )]
 pub trait Union {
+    /// What it holds.
+    type Item;
+    /// Collects the items, each once.
+    fn gather(items: impl Iterator<Item = Self::Item>) -> Self;
     /// Adds the items of `new` that are not there yet, in their order.
     fn unite(&mut self, new: Self);
 }
 
 impl<T: PartialEq> Union for Vec<T> {
+    type Item = T;
+
+    fn gather(items: impl Iterator<Item = T>) -> Self {
+        let mut gathered = Self::new();
+        gathered.unite(items.collect());
+        gathered
+    }
+
     fn unite(&mut self, new: Self) {
         for item in new {
             if !self.contains(&item) {
@@ -167,12 +218,24 @@ impl<T: PartialEq> Union for Vec<T> {
 }
 
 impl<T: Ord> Union for BTreeSet<T> {
+    type Item = T;
+
+    fn gather(items: impl Iterator<Item = T>) -> Self {
+        items.collect()
+    }
+
     fn unite(&mut self, new: Self) {
         self.extend(new);
     }
 }
 
-impl<T: Eq + Hash, H: BuildHasher> Union for HashSet<T, H> {
+impl<T: Eq + Hash, H: BuildHasher + Default> Union for HashSet<T, H> {
+    type Item = T;
+
+    fn gather(items: impl Iterator<Item = T>) -> Self {
+        items.collect()
+    }
+
     fn unite(&mut self, new: Self) {
         self.extend(new);
     }
@@ -189,23 +252,45 @@ pub fn union<C: Union>(existing: &mut C, new: C) {
     label = "needs a BTreeMap, HashMap or serde_json::Map"
 )]
 pub trait Merge {
+    /// A key and its value.
+    type Entry;
+    /// Collects the entries.
+    fn gather(entries: impl Iterator<Item = Self::Entry>) -> Self;
     /// Puts the entries of `new` into this map; an equal key takes the new value.
     fn absorb(&mut self, new: Self);
 }
 
 impl<K: Ord, V> Merge for BTreeMap<K, V> {
+    type Entry = (K, V);
+
+    fn gather(entries: impl Iterator<Item = (K, V)>) -> Self {
+        entries.collect()
+    }
+
     fn absorb(&mut self, new: Self) {
         self.extend(new);
     }
 }
 
-impl<K: Eq + Hash, V, H: BuildHasher> Merge for HashMap<K, V, H> {
+impl<K: Eq + Hash, V, H: BuildHasher + Default> Merge for HashMap<K, V, H> {
+    type Entry = (K, V);
+
+    fn gather(entries: impl Iterator<Item = (K, V)>) -> Self {
+        entries.collect()
+    }
+
     fn absorb(&mut self, new: Self) {
         self.extend(new);
     }
 }
 
 impl Merge for serde_json::Map<String, serde_json::Value> {
+    type Entry = (String, serde_json::Value);
+
+    fn gather(entries: impl Iterator<Item = (String, serde_json::Value)>) -> Self {
+        entries.collect()
+    }
+
     fn absorb(&mut self, new: Self) {
         self.extend(new);
     }

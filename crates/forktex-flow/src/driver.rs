@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! What one process does for all: the duties of the leader. Two leaders at once must still be
+//! harmless; the election only keeps the work from being done twice.
+
+mod election;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::identifier::WorkerId;
+use crate::store::{Candidate, Pulse};
+
+/// A candidate for the leadership of a schema, and the leader while it is elected.
+pub(crate) struct Driver {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    leading: watch::Receiver<bool>,
+}
+
+impl Driver {
+    /// Stands for election with every pulse. `worker_id` tells the current incarnation.
+    pub(crate) fn start(
+        candidate: Box<dyn Candidate>,
+        pulses: watch::Receiver<Pulse>,
+        worker_id: impl Fn() -> WorkerId + Send + Sync + 'static,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let (sender, leading) = watch::channel(false);
+        let task = tokio::spawn(election::run(
+            candidate,
+            pulses,
+            worker_id,
+            sender,
+            stop.clone(),
+        ));
+        Self {
+            stop,
+            task,
+            leading,
+        }
+    }
+
+    /// Whether this process leads, as far as it knows.
+    pub(crate) fn leading(&self) -> watch::Receiver<bool> {
+        self.leading.clone()
+    }
+
+    /// Stops leading, so that another can at once.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.task.abort();
+    }
+}

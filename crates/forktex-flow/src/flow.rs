@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The front door: builds a flow, starts runs, and starts and stops what runs them.
+
+mod background;
+pub(crate) mod builder;
+mod start;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use forktex_db::{Db, MigrateError, Migration, MigrationReport, Migrator};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::definition::Workflow;
+use crate::driver::Driver;
+use crate::error::{DriverError, ReadError, StartError, TopologyChanged};
+use crate::handle::{Access, Run, read};
+use crate::identifier::{DefinitionId, InstanceId, Version, WorkflowName};
+use crate::instance::Instance;
+use crate::registry::Registry;
+use crate::step::Resources;
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::statement::DEFAULT_SCHEMA;
+use crate::store::{DefinitionRefused, Election, Store};
+use crate::worker::{Worker, WorkerHandle, WorkerOptions};
+use background::Background;
+pub use builder::{DatabaseSource, FlowBuilder};
+use start::Starter;
+pub use start::{RunBuilder, StartBuilder};
+
+/// Durable workflows in one schema of one Postgres database. Cheap to clone.
+///
+/// A flow that only starts and reads runs needs no driver; one that runs them needs
+/// [`start_driver`](Self::start_driver). Dropping the last clone of a flow stops its driver without
+/// draining: what it held is taken over by others after the lease.
+#[derive(Clone)]
+pub struct Flow(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    /// Whether `close` closes the pool.
+    owns_db: bool,
+    schema: String,
+    store: Arc<PostgresStore>,
+    registry: Arc<Registry>,
+    resources: Resources,
+    worker: WorkerOptions,
+    election: Election,
+    definitions: Mutex<HashMap<(WorkflowName, Version), DefinitionId>>,
+    running: tokio::sync::Mutex<Option<Running>>,
+    /// The worker of this process, while its driver runs.
+    local: Arc<RwLock<Option<WorkerHandle>>>,
+    access: Arc<Access>,
+    starter: Starter,
+    background: Background,
+}
+
+/// A driver that was started.
+struct Running {
+    driver: Driver,
+    worker: Worker,
+}
+
+impl Flow {
+    /// A builder for the database at a URL, in a `Db`, or in a pool. A given `Db` or pool is borrowed:
+    /// the flow never closes it.
+    ///
+    /// ```no_run
+    /// use forktex_flow::prelude::*;
+    ///
+    /// # async fn example() -> Result<(), FlowError> {
+    /// let flow = Flow::builder("postgres://app:secret@localhost/shop").build().await?;
+    /// flow.init().await?;
+    /// flow.start_driver().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(database: impl Into<DatabaseSource>) -> FlowBuilder {
+        FlowBuilder::new(database.into())
+    }
+
+    /// Brings the schema to the version of this release: idempotent, and safe from many processes at
+    /// once. Needs a role that may create the schema; where all is applied, any role may call it.
+    ///
+    /// # Errors
+    /// [`MigrateError`] when an applied migration was changed or the database fails.
+    ///
+    /// # Cancellation
+    /// Cancel-safe: one transaction, applied whole or not at all.
+    pub async fn init(&self) -> Result<MigrationReport, MigrateError> {
+        let migrations: Vec<Migration> = forktex_migrations::FLOW
+            .iter()
+            .map(|source| Migration::new(source.version, source.name, source.sql))
+            .collect();
+        Migrator::new(DEFAULT_SCHEMA, &migrations)
+            .schema(&self.0.schema)
+            .run(&self.0.db)
+            .await
+    }
+
+    /// Starts to claim and run, in the background.
+    ///
+    /// # Errors
+    /// [`DriverError::AlreadyRunning`]; [`DriverError::Topology`] when a workflow differs from what
+    /// was deployed under its version; [`DriverError::Database`].
+    ///
+    /// # Cancellation
+    /// A future that is dropped leaves no driver running.
+    pub async fn start_driver(&self) -> Result<DriverHandle, DriverError> {
+        let mut running = self.0.running.lock().await;
+        if running.is_some() {
+            return Err(DriverError::AlreadyRunning);
+        }
+        let mut workflows = HashMap::new();
+        for workflow in self.0.registry.iter() {
+            let id = self
+                .definition(workflow)
+                .await
+                .map_err(|refused| match refused {
+                    DefinitionRefused::Topology(changed) => DriverError::Topology(changed),
+                    DefinitionRefused::Database(error) => DriverError::Database(error),
+                })?;
+            workflows.insert(id, Arc::clone(workflow));
+        }
+        let store: Arc<dyn Store> = Arc::clone(&self.0.store) as Arc<dyn Store>;
+        let candidate = store.candidate(self.0.election);
+        let announcer = self.0.background.announcer(Arc::clone(&self.0.access));
+        let worker = Worker::start(
+            store,
+            self.0.worker.clone(),
+            workflows,
+            self.0.resources.clone(),
+            announcer,
+        )
+        .await?;
+        let handle = worker.handle();
+        let identity = handle.clone();
+        let driver = Driver::start(candidate, worker.pulses(), move || identity.worker_id());
+        let leading = driver.leading();
+        self.set_local_worker(Some(handle));
+        *running = Some(Running { driver, worker });
+        Ok(DriverHandle { leading })
+    }
+
+    /// Drains and stops: claims no more, lets running steps finish within the drain timeout, and hands
+    /// the rest back without using up an attempt. Does nothing where no driver runs.
+    ///
+    /// # Errors
+    /// The database's. The runs are then taken over after the lease.
+    ///
+    /// # Cancellation
+    /// A future that is dropped stops the driver without draining.
+    pub async fn stop_driver(&self) -> Result<(), DriverError> {
+        let Some(Running { driver, worker }) = self.0.running.lock().await.take() else {
+            return Ok(());
+        };
+        self.set_local_worker(None);
+        driver.stop().await;
+        Ok(worker.stop().await?)
+    }
+
+    /// Stops the driver and closes the pool, if it is the flow's own.
+    ///
+    /// # Errors
+    /// As [`stop_driver`](Self::stop_driver); the pool is closed all the same.
+    pub async fn close(&self) -> Result<(), DriverError> {
+        let stopped = self.stop_driver().await;
+        self.0.background.stop();
+        if self.0.owns_db {
+            self.0.db.close().await;
+        }
+        stopped
+    }
+
+    /// Starts a run of a workflow that is known by its type. Await the builder.
+    ///
+    /// The run is durable when the future resolves. One statement, shared with others that start at
+    /// the same time; where this process has a free slot, the first step starts at once.
+    pub fn start<W: Workflow>(&self, workflow: W, state: W::State) -> StartBuilder<W> {
+        let _ = workflow;
+        StartBuilder::new(self.clone(), state)
+    }
+
+    /// Starts a run of a workflow that is known by its name. Await the builder.
+    pub fn run(&self, workflow: impl Into<String>) -> RunBuilder {
+        RunBuilder::new(self.clone(), workflow.into())
+    }
+
+    /// A workflow that is registered here.
+    ///
+    /// # Errors
+    /// [`StartError::UnknownWorkflow`], with the nearest name.
+    pub fn workflow(&self, name: &str) -> Result<WorkflowHandle, StartError> {
+        let newest = self.0.registry.find(name, None)?;
+        let versions = self.0.registry.versions(name);
+        Ok(WorkflowHandle {
+            flow: self.clone(),
+            name: newest.name.clone(),
+            versions,
+        })
+    }
+
+    /// The workflows that are registered here, by name.
+    pub fn workflows(&self) -> Vec<WorkflowName> {
+        let mut names: Vec<WorkflowName> = self
+            .0
+            .registry
+            .iter()
+            .map(|workflow| workflow.name.clone())
+            .collect();
+        names.dedup();
+        names
+    }
+
+    /// Reads a run. Two statements.
+    ///
+    /// # Errors
+    /// [`ReadError::NotFound`] and the database's.
+    ///
+    /// # Cancellation
+    /// Cancel-safe.
+    pub async fn get(&self, instance: InstanceId) -> Result<Instance, ReadError> {
+        read(&self.0.access, instance).await
+    }
+
+    /// A handle to a run, without looking whether it is there.
+    pub fn handle(&self, instance: InstanceId) -> Run {
+        Run::new(instance, Arc::clone(&self.0.access))
+    }
+
+    async fn definition(
+        &self,
+        workflow: &crate::compile::CompiledWorkflow,
+    ) -> Result<DefinitionId, DefinitionRefused> {
+        let key = (workflow.name.clone(), workflow.version);
+        let known = self
+            .0
+            .definitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .copied();
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        let id = self.0.store.put_definition(workflow).await?;
+        self.0
+            .definitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, id);
+        Ok(id)
+    }
+
+    fn set_local_worker(&self, worker: Option<WorkerHandle>) {
+        *self.0.local.write().unwrap_or_else(PoisonError::into_inner) = worker;
+    }
+
+    fn local_worker(&self) -> Option<WorkerHandle> {
+        self.0
+            .local
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Flow")
+            .field("schema", &self.0.schema)
+            .field("workflows", &self.0.registry.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A driver that runs. Dropping it does nothing: the flow keeps the driver.
+#[derive(Debug, Clone)]
+pub struct DriverHandle {
+    leading: watch::Receiver<bool>,
+}
+
+impl DriverHandle {
+    /// Whether this process is the leader of its schema, as far as it knows.
+    pub fn is_leader(&self) -> bool {
+        *self.leading.borrow()
+    }
+
+    /// Waits until this process is the leader, or is not any more. Resolves at once where that is so.
+    ///
+    /// # Cancellation
+    /// Cancel-safe.
+    pub async fn until_leader(&mut self, role: Role) {
+        // The channel closes with the driver, which does not lead then.
+        let _ = self
+            .leading
+            .wait_for(|leading| *leading == (role == Role::Leader))
+            .await;
+    }
+}
+
+/// The part that a process plays among the drivers of a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It does the duties that one process does for all.
+    Leader,
+    /// It waits for its turn.
+    Follower,
+}
+
+/// A registered workflow, named at run time.
+#[derive(Debug, Clone)]
+pub struct WorkflowHandle {
+    flow: Flow,
+    name: WorkflowName,
+    versions: Vec<Version>,
+}
+
+impl WorkflowHandle {
+    /// Its name.
+    pub fn name(&self) -> &WorkflowName {
+        &self.name
+    }
+
+    /// The versions that are registered here, oldest first.
+    pub fn versions(&self) -> &[Version] {
+        &self.versions
+    }
+
+    /// Starts a run of the newest version. Await the builder.
+    pub fn start(&self, state: Value) -> RunBuilder {
+        self.flow.run(self.name.as_str()).state(state)
+    }
+}
+
+/// The refusals of a definition, as a start tells them.
+fn start_refused(workflow: &WorkflowName, refused: DefinitionRefused) -> StartError {
+    match refused {
+        DefinitionRefused::Topology(changed @ TopologyChanged { .. }) => {
+            StartError::Topology(changed)
+        }
+        DefinitionRefused::Database(error) => StartError::Database {
+            workflow: workflow.clone(),
+            error,
+        },
+    }
+}

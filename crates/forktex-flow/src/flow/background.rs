@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The tasks that every flow has: the writers of starts, the notices, and the look-up of runs that
+//! are waited for.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::handle::Access;
+use crate::identifier::InstanceId;
+use crate::store::Store;
+use crate::store::notice::{Notice, NoticeReceiver, NoticeSender};
+use crate::worker::{Announcer, WorkerHandle};
+
+/// How many notices may wait; more are left to polling.
+const NOTICES_MAX: usize = 10_000;
+
+/// The shortest time between two statements that send notices.
+const NOTICE_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How long listening rests after its connection broke.
+const LISTEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Ends its tasks when it is dropped.
+pub(super) struct Background {
+    notices: Notices,
+    stop: CancellationToken,
+    _guard: DropGuard,
+}
+
+impl Background {
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    pub(super) fn notices(&self) -> &Notices {
+        &self.notices
+    }
+
+    pub(super) fn announcer(&self, access: Arc<Access>) -> Arc<dyn Announcer> {
+        Arc::new(Announce {
+            access,
+            notices: self.notices.clone(),
+        })
+    }
+
+    pub(super) fn start(
+        stop: CancellationToken,
+        local: Arc<RwLock<Option<WorkerHandle>>>,
+        notices: Notices,
+        queue: mpsc::Receiver<Notice>,
+        sender: Arc<dyn NoticeSender>,
+        receiver: Option<Box<dyn NoticeReceiver>>,
+        access: Arc<Access>,
+    ) -> Self {
+        spawn(&stop, send_notices(queue, sender));
+        if let Some(receiver) = receiver {
+            spawn(&stop, receive_notices(receiver, Arc::clone(&access), local));
+        }
+        spawn(&stop, async move {
+            let store: Arc<dyn Store> = Arc::clone(&access.store);
+            access.endings.poll(&*store).await;
+        });
+        Self {
+            notices,
+            _guard: stop.clone().drop_guard(),
+            stop,
+        }
+    }
+}
+
+fn spawn<F: Future<Output: Send> + Send + 'static>(stop: &CancellationToken, task: F) {
+    let stop = stop.clone();
+    tokio::spawn(async move { stop.run_until_cancelled(task).await.map(drop) });
+}
+
+/// Where notices are handed in; never waits.
+#[derive(Clone)]
+pub(super) struct Notices(mpsc::Sender<Notice>);
+
+impl Notices {
+    pub(super) fn channel() -> (Self, mpsc::Receiver<Notice>) {
+        let (sender, receiver) = mpsc::channel(NOTICES_MAX);
+        (Self(sender), receiver)
+    }
+
+    pub(super) fn send(&self, notice: Notice) {
+        // A full queue is no fault: whoever waits looks once a second.
+        let _ = self.0.try_send(notice);
+    }
+}
+
+struct Announce {
+    access: Arc<Access>,
+    notices: Notices,
+}
+
+impl Announcer for Announce {
+    fn ended(&self, instance: InstanceId) {
+        self.access.endings.announce(instance);
+        self.notices.send(Notice::Ended(instance));
+    }
+}
+
+async fn send_notices(mut queue: mpsc::Receiver<Notice>, sender: Arc<dyn NoticeSender>) {
+    loop {
+        let mut notices = Vec::new();
+        if queue.recv_many(&mut notices, NOTICES_MAX).await == 0 {
+            return;
+        }
+        if let Err(error) = sender.send(&notices).await {
+            tracing::debug!(%error, "notices were not sent; polling makes up for them");
+        }
+        tokio::time::sleep(NOTICE_INTERVAL).await;
+    }
+}
+
+async fn receive_notices(
+    mut receiver: Box<dyn NoticeReceiver>,
+    access: Arc<Access>,
+    local: Arc<RwLock<Option<WorkerHandle>>>,
+) {
+    loop {
+        let notices = match receiver.receive().await {
+            Ok(notices) => notices,
+            Err(error) => {
+                tracing::debug!(%error, "not listening for notices; polling makes up for them");
+                tokio::time::sleep(LISTEN_PAUSE).await;
+                continue;
+            }
+        };
+        let worker = local.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for notice in notices {
+            match (notice, &worker) {
+                (Notice::Ended(instance), _) => access.endings.announce(instance),
+                (Notice::Ready, Some(worker)) => worker.wake(),
+                (Notice::Cancelling(instance), Some(worker)) => worker.tell_cancelled(instance),
+                (Notice::Ready | Notice::Cancelling(_), None) => {}
+            }
+        }
+    }
+}

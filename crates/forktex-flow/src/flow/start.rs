@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! Starting runs: checks what is given, and has it written together with other starts.
+
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use forktex_db::DbError;
+use futures_util::future::{BoxFuture, join_all};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Flow, start_refused};
+use crate::compile::CompiledWorkflow;
+use crate::definition::Workflow;
+use crate::error::StartError;
+use crate::handle::Run;
+use crate::identifier::{InstanceId, Namespace, Version};
+use crate::state::{StateError, encode, payload};
+use crate::store::notice::Notice;
+use crate::store::{ClaimedRun, FIRST_EPOCH, NewRun, Started, Store};
+use crate::worker::group_commit::{GroupCommit, Pending};
+use crate::worker::{Reservation, STATE_BYTES_MAX};
+
+/// The most bytes that the metadata of a run may have.
+pub const METADATA_BYTES_MAX: usize = 64 * 1024;
+
+/// The most characters that an idempotency key may have.
+const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 200;
+
+/// The most runs that one statement starts.
+const BATCH_MAX: usize = 256;
+
+/// How many batches may be in flight.
+const WRITERS: usize = 2;
+
+/// What a start may say besides its workflow and state.
+#[derive(Debug, Clone, Default)]
+struct StartOptions {
+    metadata: Value,
+    namespace: String,
+    idempotency_key: Option<String>,
+    priority: i16,
+}
+
+macro_rules! start_options {
+    () => {
+        /// Notes for people and queries, as a JSON object of at most 64 KiB. Steps can read it.
+        pub fn metadata(mut self, metadata: Value) -> Self {
+            self.options.metadata = metadata;
+            self
+        }
+
+        /// The tenant or area that the run belongs to.
+        pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+            self.options.namespace = namespace.into();
+            self
+        }
+
+        /// Starts the run at most once under this key, which belongs to the workflow and namespace
+        /// for as long as the run is kept: a second start with the same version and state gives the
+        /// first run, one with others is a [`StartError::Conflict`].
+        pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+            self.options.idempotency_key = Some(key.into());
+            self
+        }
+
+        /// Runs of a higher priority are claimed first; 0 by default.
+        pub fn priority(mut self, priority: i16) -> Self {
+            self.options.priority = priority;
+            self
+        }
+    };
+}
+
+/// Starts a run; made by [`Flow::start`]. Await it.
+#[must_use = "nothing is started until this is awaited"]
+pub struct StartBuilder<W: Workflow> {
+    flow: Flow,
+    state: W::State,
+    options: StartOptions,
+    workflow: PhantomData<fn() -> W>,
+}
+
+impl<W: Workflow> StartBuilder<W> {
+    pub(super) fn new(flow: Flow, state: W::State) -> Self {
+        Self {
+            flow,
+            state,
+            options: StartOptions::default(),
+            workflow: PhantomData,
+        }
+    }
+
+    start_options!();
+}
+
+impl<W: Workflow> IntoFuture for StartBuilder<W> {
+    type Output = Result<Run<W::State>, StartError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let workflow = Arc::clone(self.flow.0.registry.find(W::NAME, Some(W::VERSION))?);
+            let input =
+                encode_state::<W>(&self.state).map_err(|error| state_refused(&workflow, error))?;
+            let instance = self.flow.submit(&workflow, input, self.options).await?;
+            Ok(Run::new(instance, Arc::clone(&self.flow.0.access)))
+        })
+    }
+}
+
+fn encode_state<W: Workflow>(state: &W::State) -> Result<Value, StateError>
+where
+    W::State: Serialize,
+{
+    encode("state", state)
+}
+
+/// Starts a run of a workflow named at run time; made by [`Flow::run`]. Await it.
+#[must_use = "nothing is started until this is awaited"]
+pub struct RunBuilder {
+    flow: Flow,
+    workflow: String,
+    version: Option<Version>,
+    state: Value,
+    options: StartOptions,
+}
+
+impl RunBuilder {
+    pub(super) fn new(flow: Flow, workflow: String) -> Self {
+        Self {
+            flow,
+            workflow,
+            version: None,
+            state: Value::Object(Map::new()),
+            options: StartOptions::default(),
+        }
+    }
+
+    /// The state to start with, as a JSON object. Absent `Option` fields are `None`; absent fields with
+    /// the reducers append, union, merge and add begin empty.
+    pub fn state(mut self, state: Value) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// The version to run; the newest that is registered here by default.
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    start_options!();
+}
+
+impl IntoFuture for RunBuilder {
+    type Output = Result<Run, StartError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let workflow = Arc::clone(self.flow.0.registry.find(&self.workflow, self.version)?);
+            // Through the state's own type, so that what is stored is what its steps will read.
+            let state = workflow
+                .codec
+                .decode(self.state)
+                .map_err(|error| state_refused(&workflow, error))?;
+            let input = workflow
+                .codec
+                .encode(&state)
+                .map_err(|error| state_refused(&workflow, error))?;
+            let instance = self.flow.submit(&workflow, input, self.options).await?;
+            Ok(Run::new(instance, Arc::clone(&self.flow.0.access)))
+        })
+    }
+}
+
+fn state_refused(workflow: &CompiledWorkflow, error: StateError) -> StartError {
+    StartError::State {
+        workflow: workflow.name.clone(),
+        error,
+    }
+}
+
+impl Flow {
+    async fn submit(
+        &self,
+        workflow: &CompiledWorkflow,
+        input: Value,
+        options: StartOptions,
+    ) -> Result<InstanceId, StartError> {
+        let checked = Checked::of(workflow, &input, options)?;
+        let definition_id = self
+            .definition(workflow)
+            .await
+            .map_err(|refused| start_refused(&workflow.name, refused))?;
+        let instance_id = InstanceId::generate();
+        // A key may be taken: such a run is not born claimed, as it may not be born at all.
+        let reservation = match (&checked.idempotency_key, self.local_worker()) {
+            (None, Some(worker)) => worker.reserve(instance_id),
+            _ => None,
+        };
+        let run = NewRun {
+            instance_id,
+            definition_id,
+            namespace: checked.namespace.clone(),
+            workflow_name: workflow.name.clone(),
+            version: workflow.version,
+            input,
+            metadata: checked.metadata,
+            triggered_by: "manual".to_owned(),
+            idempotency_key: checked.idempotency_key.clone(),
+            priority: checked.priority,
+            worker_id: reservation.as_ref().map(Reservation::worker_id),
+        };
+        let is_claimed = reservation.is_some();
+        match self.0.starter.0.submit(Start { run, reservation }).await {
+            Some(Ok(Started::Inserted { .. })) => {
+                if !is_claimed {
+                    self.wake_workers();
+                }
+                Ok(instance_id)
+            }
+            Some(Ok(Started::Existing {
+                instance_id,
+                is_same: true,
+            })) => Ok(instance_id),
+            Some(Ok(Started::Existing {
+                instance_id,
+                is_same: false,
+            })) => Err(StartError::Conflict {
+                workflow: workflow.name.clone(),
+                namespace: checked.namespace,
+                key: checked.idempotency_key.unwrap_or_default(),
+                existing: instance_id,
+            }),
+            Some(Err(error)) => Err(StartError::Database {
+                workflow: workflow.name.clone(),
+                error,
+            }),
+            None => Err(StartError::Closed {
+                workflow: workflow.name.clone(),
+            }),
+        }
+    }
+
+    fn wake_workers(&self) {
+        match self.local_worker() {
+            Some(worker) => worker.wake(),
+            None => self.0.background.notices().send(Notice::Ready),
+        }
+    }
+}
+
+/// What a start says, checked.
+struct Checked {
+    metadata: Map<String, Value>,
+    namespace: Namespace,
+    idempotency_key: Option<String>,
+    priority: i16,
+}
+
+impl Checked {
+    fn of(
+        workflow: &CompiledWorkflow,
+        input: &Value,
+        options: StartOptions,
+    ) -> Result<Self, StartError> {
+        let name = &workflow.name;
+        let refused = |part| {
+            move |error| StartError::Payload {
+                workflow: name.clone(),
+                part,
+                error,
+            }
+        };
+        payload::check(input, STATE_BYTES_MAX).map_err(refused("state"))?;
+        payload::check(&options.metadata, METADATA_BYTES_MAX).map_err(refused("metadata"))?;
+        let metadata = match options.metadata {
+            Value::Null => Map::new(),
+            Value::Object(metadata) => metadata,
+            _ => {
+                return Err(StartError::Metadata {
+                    workflow: name.clone(),
+                });
+            }
+        };
+        let namespace =
+            Namespace::new(&options.namespace).map_err(|error| StartError::Namespace {
+                workflow: name.clone(),
+                error,
+            })?;
+        let is_valid = |key: &String| {
+            (1..=IDEMPOTENCY_KEY_CHARACTERS_MAX).contains(&key.chars().count())
+                && !key.contains('\0')
+        };
+        if !options.idempotency_key.as_ref().is_none_or(is_valid) {
+            return Err(StartError::IdempotencyKey {
+                workflow: name.clone(),
+            });
+        }
+        Ok(Self {
+            metadata,
+            namespace,
+            idempotency_key: options.idempotency_key,
+            priority: options.priority,
+        })
+    }
+}
+
+/// A start on its way, with the slot that it will run in.
+pub(super) struct Start {
+    run: NewRun,
+    reservation: Option<Reservation>,
+}
+
+type Outcome = Result<Started, DbError>;
+
+/// The writers of starts.
+pub(super) struct Starter(GroupCommit<Start, Outcome>);
+
+impl Starter {
+    pub(super) fn start(
+        store: Arc<dyn Store>,
+        stop: &CancellationToken,
+    ) -> (Self, Vec<JoinHandle<()>>) {
+        let write = move |batch| -> BoxFuture<'static, ()> {
+            let store = Arc::clone(&store);
+            Box::pin(async move { write(&*store, batch).await })
+        };
+        let (group, tasks) = GroupCommit::start(WRITERS, BATCH_MAX, stop, write);
+        (Self(group), tasks)
+    }
+}
+
+async fn write(store: &dyn Store, batch: Vec<Pending<Start, Outcome>>) {
+    let runs: Vec<NewRun> = batch
+        .iter()
+        .map(|pending| pending.item.run.clone())
+        .collect();
+    match store.start(&runs).await {
+        Ok(outcomes) => {
+            for (pending, outcome) in batch.into_iter().zip(outcomes) {
+                finish(pending, Ok(outcome));
+            }
+        }
+        // One start that is refused must not fail the others; only a refusal is known to have written
+        // nothing.
+        Err(DbError::Invalid { .. } | DbError::AlreadyExists { .. }) if batch.len() > 1 => {
+            join_all(batch.into_iter().map(|pending| async {
+                let outcome = store.start(std::slice::from_ref(&pending.item.run)).await;
+                finish(
+                    pending,
+                    outcome
+                        .and_then(|outcomes| outcomes.into_iter().next().ok_or(DbError::NotFound)),
+                );
+            }))
+            .await;
+        }
+        Err(error) => batch
+            .into_iter()
+            .for_each(|pending| finish(pending, Err(error.clone()))),
+    }
+}
+
+/// Begins a run that was born claimed, whether or not the starter still listens.
+fn finish(pending: Pending<Start, Outcome>, outcome: Outcome) {
+    let Start { run, reservation } = pending.answer(outcome.clone());
+    match (outcome, reservation) {
+        (Ok(Started::Inserted { claimed_at }), Some(reservation)) => reservation.run(ClaimedRun {
+            instance_id: run.instance_id,
+            epoch: FIRST_EPOCH,
+            definition_id: run.definition_id,
+            namespace: run.namespace,
+            input: run.input,
+            metadata: run.metadata,
+            journal: Vec::new(),
+            is_suspect: false,
+            lost_attempts: 0,
+            claimed_at,
+        }),
+        (Ok(Started::Existing { .. }), Some(reservation)) => reservation.release(),
+        // It may be there after all: a dropped reservation is looked for.
+        (Err(_), reservation) => drop(reservation),
+        (Ok(_), None) => {}
+    }
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A handle to one run: read it, wait for it, cancel it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::{Notify, oneshot};
+
+use crate::error::{CancelError, ReadError, WaitError};
+use crate::identifier::{InstanceId, NodeName};
+use crate::instance::journal::{Entry, Recorded, fold_state, node_records};
+use crate::instance::{Instance, InstanceStatus, NodeStatus};
+use crate::registry::Registry;
+use crate::state::StateError;
+use crate::store::{Cancelled, Store};
+use crate::transition::Snapshot;
+
+/// How long an owner may take to end a cancelled run by default.
+pub const GRACE_PERIOD_DEFAULT: Duration = Duration::from_secs(30);
+
+/// How often a run that is waited for is looked up when no notification comes.
+pub(crate) const WAIT_POLL: Duration = Duration::from_secs(1);
+
+/// The most bytes of a reason for cancelling that are kept.
+const REASON_BYTES_MAX: usize = 8 * 1024;
+
+/// What handles share with their flow.
+pub(crate) struct Access {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) endings: Endings,
+    /// Tells the worker of this process, and those of others, that a cancellation was asked for.
+    pub(crate) cancel_notice: Box<dyn Fn(InstanceId) + Send + Sync>,
+}
+
+/// One run, with the type of its state: `serde_json::Value` where it was named at run time.
+///
+/// Cheap to clone. Dropping it does nothing to the run.
+pub struct Run<S = Value> {
+    instance_id: InstanceId,
+    access: Arc<Access>,
+    state: PhantomData<fn() -> S>,
+}
+
+impl<S> Run<S> {
+    pub(crate) fn new(instance_id: InstanceId, access: Arc<Access>) -> Self {
+        Self {
+            instance_id,
+            access,
+            state: PhantomData,
+        }
+    }
+
+    /// The run's identifier.
+    pub fn id(&self) -> InstanceId {
+        self.instance_id
+    }
+
+    /// Asks for the run's end.
+    ///
+    /// A run that no worker holds ends at once. Otherwise its steps are told through
+    /// [`Ctx::cancelled`](crate::Ctx::cancelled), what they return within the grace period is kept, and
+    /// the run ends as cancelled with its next checkpoint, or when the grace period is over. Asking
+    /// again keeps the first reason and the earlier deadline.
+    ///
+    /// One transaction of two to three statements.
+    pub fn cancel(&self, reason: impl Into<String>) -> Cancel {
+        Cancel {
+            instance: self.instance_id,
+            access: Arc::clone(&self.access),
+            reason: reason.into(),
+            grace: GRACE_PERIOD_DEFAULT,
+        }
+    }
+}
+
+impl<S: DeserializeOwned + Send + 'static> Run<S> {
+    /// Reads the run as it is now. Two statements.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it is gone, its state does not decode as `S`, or the database fails.
+    ///
+    /// # Cancellation
+    /// Cancel-safe.
+    pub async fn refresh(&self) -> Result<Instance<S>, ReadError> {
+        let instance = read(&self.access, self.instance_id).await?;
+        typed(instance)
+    }
+
+    /// Waits until the run has ended, however it ends.
+    ///
+    /// Costs no statement while it waits but a look once a second, one for all that wait in this
+    /// process.
+    pub fn wait(&self) -> Wait<S> {
+        Wait {
+            run: self.clone(),
+            timeout: None,
+        }
+    }
+}
+
+impl<S> Clone for Run<S> {
+    fn clone(&self) -> Self {
+        Self::new(self.instance_id, Arc::clone(&self.access))
+    }
+}
+
+impl<S> fmt::Debug for Run<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Run({})", self.instance_id)
+    }
+}
+
+/// Waits for a run; made by [`Run::wait`]. Await it.
+#[must_use = "nothing is waited for until this is awaited"]
+pub struct Wait<S> {
+    run: Run<S>,
+    timeout: Option<Duration>,
+}
+
+impl<S> Wait<S> {
+    /// Gives up after so long, with the run as it is then in [`WaitError::Timeout`].
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl<S: DeserializeOwned + Send + 'static> IntoFuture for Wait<S> {
+    type Output = Result<Instance<S>, WaitError<S>>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Some(timeout) = self.timeout else {
+                return Ok(self.run.ended().await?);
+            };
+            match tokio::time::timeout(timeout, self.run.ended()).await {
+                Ok(ended) => Ok(ended?),
+                Err(_) => {
+                    let snapshot = self.run.refresh().await?;
+                    if snapshot.status.is_terminal() {
+                        return Ok(snapshot);
+                    }
+                    Err(WaitError::Timeout {
+                        snapshot: Box::new(snapshot),
+                        waited: timeout,
+                    })
+                }
+            }
+        })
+    }
+}
+
+impl<S: DeserializeOwned + Send + 'static> Run<S> {
+    async fn ended(&self) -> Result<Instance<S>, ReadError> {
+        loop {
+            // Listen before looking, so that an end in between is not missed.
+            let ended = self.access.endings.listen(self.instance_id);
+            let instance = self.refresh().await?;
+            if instance.status.is_terminal() {
+                return Ok(instance);
+            }
+            let _ = ended.await;
+        }
+    }
+}
+
+/// Asks for the end of a run; made by [`Run::cancel`]. Await it.
+#[must_use = "nothing is cancelled until this is awaited"]
+pub struct Cancel {
+    instance: InstanceId,
+    access: Arc<Access>,
+    reason: String,
+    grace: Duration,
+}
+
+impl Cancel {
+    /// How long a running step may take to end; 30 s by default.
+    pub fn grace_period(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+}
+
+impl IntoFuture for Cancel {
+    type Output = Result<(), CancelError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let instance = self.instance;
+            let reason = storable(&self.reason);
+            match self
+                .access
+                .store
+                .cancel(instance, &reason, self.grace)
+                .await
+            {
+                Ok(Cancelled::AtOnce) => {
+                    self.access.endings.announce(instance);
+                    Ok(())
+                }
+                Ok(Cancelled::Requested) => {
+                    (self.access.cancel_notice)(instance);
+                    Ok(())
+                }
+                Ok(Cancelled::AlreadyTerminal(status)) => {
+                    Err(CancelError::AlreadyTerminal { instance, status })
+                }
+                Ok(Cancelled::NotFound) => Err(CancelError::NotFound { instance }),
+                Err(error) => Err(CancelError::Database { instance, error }),
+            }
+        })
+    }
+}
+
+/// A reason without what a text column refuses, of bounded size.
+fn storable(reason: &str) -> String {
+    let mut text = reason.replace('\0', "\u{fffd}");
+    if text.len() > REASON_BYTES_MAX {
+        let mut end = REASON_BYTES_MAX;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+    text
+}
+
+/// Reads a run and folds its journal.
+pub(crate) async fn read(access: &Access, instance: InstanceId) -> Result<Instance, ReadError> {
+    let stored = access
+        .store
+        .read(instance)
+        .await
+        .map_err(|error| ReadError::Database { instance, error })?;
+    let stored = stored.ok_or(ReadError::NotFound { instance })?;
+    let mut run = stored.instance;
+    run.state =
+        fold_state(run.input.clone(), &stored.journal).map_err(|error| ReadError::Corrupt {
+            instance,
+            reason: error.to_string(),
+        })?;
+    run.nodes = node_records(&stored.journal);
+    if run.status == InstanceStatus::Running {
+        run.current_nodes = current_nodes(&access.registry, &run, &stored.journal);
+    }
+    complete(&mut run, &stored.journal);
+    Ok(run)
+}
+
+/// The nodes that run or wait. Where the workflow is not registered here, only those that wait for
+/// another attempt are known.
+fn current_nodes(registry: &Registry, run: &Instance, journal: &[Recorded]) -> Vec<NodeName> {
+    let workflow = registry
+        .find(run.workflow_name.as_str(), Some(run.version))
+        .ok();
+    let replayed = workflow.and_then(|workflow| {
+        let (snapshot, _) = Snapshot::replay(&workflow.plan, journal)?;
+        Some(snapshot.current_nodes(&workflow.plan))
+    });
+    replayed.unwrap_or_else(|| {
+        let retrying = run
+            .nodes
+            .iter()
+            .filter(|record| record.status == NodeStatus::Retrying);
+        retrying.map(|record| record.name.clone()).collect()
+    })
+}
+
+/// A node that was retrying when the run ended is not any more.
+fn complete(run: &mut Instance, journal: &[Recorded]) {
+    let has_ended = journal.iter().any(|recorded| {
+        matches!(
+            recorded.entry,
+            Entry::RunCompleted | Entry::RunFailed { .. } | Entry::RunCancelled { .. }
+        )
+    });
+    if has_ended {
+        for record in &mut run.nodes {
+            if record.status == NodeStatus::Retrying {
+                record.status = NodeStatus::Failed;
+            }
+        }
+    }
+}
+
+pub(crate) fn typed<S: DeserializeOwned>(instance: Instance) -> Result<Instance<S>, ReadError> {
+    let id = instance.instance_id;
+    instance
+        .try_map_state(|state| serde_json::from_value(state))
+        .map_err(|error: serde_json::Error| ReadError::State {
+            instance: id,
+            error: StateError::Decode {
+                field: "state".to_owned(),
+                reason: error.to_string(),
+            },
+        })
+}
+
+/// Who waits for which run in this process.
+#[derive(Default)]
+pub(crate) struct Endings {
+    waiting: Mutex<HashMap<InstanceId, Vec<oneshot::Sender<()>>>>,
+    someone_waits: Notify,
+}
+
+impl Endings {
+    /// Resolves when the run may have ended.
+    fn listen(&self, instance: InstanceId) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting().entry(instance).or_default().push(sender);
+        self.someone_waits.notify_one();
+        receiver
+    }
+
+    /// Wakes those who wait for the run.
+    pub(crate) fn announce(&self, instance: InstanceId) {
+        let waiting = self.waiting().remove(&instance);
+        for sender in waiting.into_iter().flatten() {
+            let _ = sender.send(());
+        }
+    }
+
+    /// Looks up the runs that are waited for, once a second while there are any: notifications may be
+    /// lost, the table is the truth.
+    pub(crate) async fn poll(&self, store: &dyn Store) -> ! {
+        loop {
+            let instances: Vec<InstanceId> = {
+                let mut waiting = self.waiting();
+                waiting.retain(|_, senders| {
+                    senders.retain(|sender| !sender.is_closed());
+                    !senders.is_empty()
+                });
+                waiting.keys().copied().collect()
+            };
+            if instances.is_empty() {
+                self.someone_waits.notified().await;
+                tokio::time::sleep(WAIT_POLL).await;
+                continue;
+            }
+            match store.ended(&instances).await {
+                Ok(ended) => ended
+                    .into_iter()
+                    .for_each(|instance| self.announce(instance)),
+                Err(error) => {
+                    tracing::debug!(%error, "cannot look up the runs that are waited for")
+                }
+            }
+            tokio::time::sleep(WAIT_POLL).await;
+        }
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<InstanceId, Vec<oneshot::Sender<()>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The transactions of the guarantees, one method each. A store writes what it is told and decides
+//! nothing; what is to be written comes from [`transition`](crate::transition).
+
+pub(crate) mod notice;
+pub(crate) mod postgres;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use forktex_db::DbError;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use crate::compile::CompiledWorkflow;
+use crate::error::TopologyChanged;
+use crate::error::failure::{RunFailure, StepFailureKind};
+use crate::identifier::{
+    DefinitionId, Epoch, InstanceId, Namespace, Version, WorkerId, WorkflowName,
+};
+use crate::instance::journal::{Entry, Recorded};
+use crate::instance::{Instance, InstanceStatus};
+
+/// A run to be started.
+#[derive(Debug, Clone)]
+pub(crate) struct NewRun {
+    pub(crate) instance_id: InstanceId,
+    pub(crate) definition_id: DefinitionId,
+    pub(crate) namespace: Namespace,
+    pub(crate) workflow_name: WorkflowName,
+    pub(crate) version: Version,
+    pub(crate) input: Value,
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) triggered_by: String,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) priority: i16,
+    /// The worker that it is born claimed by, in [`FIRST_EPOCH`].
+    pub(crate) worker_id: Option<WorkerId>,
+}
+
+/// The epoch of a run that is born claimed.
+pub(crate) const FIRST_EPOCH: Epoch = Epoch(1);
+
+/// What became of a start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Started {
+    Inserted {
+        claimed_at: OffsetDateTime,
+    },
+    /// The idempotency key is taken by this run.
+    Existing {
+        instance_id: InstanceId,
+        is_same: bool,
+    },
+}
+
+/// A run that a worker now owns.
+#[derive(Debug, Clone)]
+pub(crate) struct ClaimedRun {
+    pub(crate) instance_id: InstanceId,
+    pub(crate) epoch: Epoch,
+    pub(crate) definition_id: DefinitionId,
+    pub(crate) namespace: Namespace,
+    pub(crate) input: Value,
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) journal: Vec<Recorded>,
+    /// Whether it is claimed as a suspect, to be run with no other suspect beside it.
+    pub(crate) is_suspect: bool,
+    /// Losses while alone that the journal does not account for yet.
+    pub(crate) lost_attempts: u32,
+    /// The database's clock at the claim.
+    pub(crate) claimed_at: OffsetDateTime,
+}
+
+/// Entries of one run, to be committed together with what they lead to.
+#[derive(Debug, Clone)]
+pub(crate) struct Checkpoint {
+    pub(crate) instance_id: InstanceId,
+    pub(crate) epoch: Epoch,
+    pub(crate) first_sequence: i64,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) then: Then,
+    /// Whether the owner knows that cancellation was asked for, and ends the run by this.
+    pub(crate) is_cancelling: bool,
+}
+
+/// What a run does after a checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Then {
+    /// Its owner goes on with it.
+    Continue,
+    /// It gives up its slot until then.
+    Sleep { wake_after: Duration },
+    /// It has ended.
+    End {
+        status: InstanceStatus,
+        failure: Option<RunFailure>,
+    },
+}
+
+/// What became of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Committed {
+    Written,
+    /// Another worker may own the run: nothing was written.
+    Fenced,
+    /// Cancellation was asked for: nothing was written; the owner is to end the run.
+    CancelRequested {
+        reason: String,
+    },
+}
+
+/// What became of a request to cancel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cancelled {
+    /// Nobody owned the run: it has ended.
+    AtOnce,
+    /// Its owner is to end it.
+    Requested,
+    AlreadyTerminal(InstanceStatus),
+    NotFound,
+}
+
+/// What a worker learns once a second.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pulse {
+    pub(crate) lease_held: bool,
+    pub(crate) leading: bool,
+    /// How long ago the leader renewed its row, if there is one.
+    pub(crate) leader_age: Option<Duration>,
+    pub(crate) runs_ready: bool,
+    pub(crate) suspects_ready: bool,
+    pub(crate) runs_due: bool,
+    pub(crate) leases_lost: bool,
+    pub(crate) cancellations_overdue: bool,
+    /// Own runs whose cancellation was asked for, and how long their grace period still is.
+    pub(crate) cancelling: Vec<(InstanceId, Duration)>,
+}
+
+/// What waking the due runs came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Woken {
+    pub(crate) count: u64,
+    /// How long until the next run is due, if any sleeps.
+    pub(crate) next_in: Option<Duration>,
+}
+
+/// A connection of its own for the heartbeat, so that load cannot starve it. Opens itself again after
+/// it broke.
+#[async_trait]
+pub(crate) trait Heart: Send {
+    async fn pulse(
+        &mut self,
+        worker: WorkerId,
+        lease: Duration,
+        definitions: &[DefinitionId],
+    ) -> Result<Pulse, DbError>;
+}
+
+/// A candidate for leadership.
+#[async_trait]
+pub(crate) trait Candidate: Send {
+    /// Tries to lead. `stale_after` is the age from which a leader that does not renew its row is
+    /// taken for dead.
+    async fn contend(&mut self, worker: WorkerId, stale_after: Duration) -> Result<bool, DbError>;
+
+    /// Stops leading, so that another can at once.
+    async fn step_down(&mut self, worker: WorkerId);
+}
+
+/// Why a definition could not be brought to the database.
+#[derive(Debug)]
+pub(crate) enum DefinitionRefused {
+    Topology(TopologyChanged),
+    Database(DbError),
+}
+
+/// How a leader is elected among the drivers on one schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Election {
+    /// By an advisory lock, held by a connection of its own. The default.
+    #[default]
+    Advisory,
+    /// By a row that the leader renews: the way behind a pooler in transaction mode, where a
+    /// connection cannot be held.
+    RowLease,
+}
+
+/// Where runs are kept. Every write of an owner is fenced by the epoch of its claim.
+#[async_trait]
+pub(crate) trait Store: Send + Sync + 'static {
+    fn heart(&self) -> Box<dyn Heart>;
+
+    fn candidate(&self, election: Election) -> Box<dyn Candidate>;
+
+    async fn put_definition(
+        &self,
+        workflow: &CompiledWorkflow,
+    ) -> Result<DefinitionId, DefinitionRefused>;
+
+    async fn register_worker(
+        &self,
+        worker: WorkerId,
+        name: &str,
+        lease: Duration,
+    ) -> Result<(), DbError>;
+
+    /// Hands back all that the worker holds, uncounted, and forgets it.
+    async fn remove_worker(&self, worker: WorkerId) -> Result<(), DbError>;
+
+    async fn start(&self, runs: &[NewRun]) -> Result<Vec<Started>, DbError>;
+
+    /// Claims up to `limit` ready runs. May err after it claimed; those are lost with the lease.
+    async fn claim_ready(
+        &self,
+        worker: WorkerId,
+        definitions: &[DefinitionId],
+        limit: u32,
+    ) -> Result<Vec<ClaimedRun>, DbError>;
+
+    async fn claim_suspect(
+        &self,
+        worker: WorkerId,
+        definitions: &[DefinitionId],
+    ) -> Result<Vec<ClaimedRun>, DbError>;
+
+    /// Makes runs ready whose time has come.
+    async fn wake_due(&self) -> Result<Woken, DbError>;
+
+    /// Makes the runs of dead workers ready. Returns how many.
+    async fn release_lost(&self) -> Result<u64, DbError>;
+
+    /// Hands back, uncounted, what the tables give to the worker and is not among `held`. Returns how
+    /// many.
+    async fn release_unheld(&self, worker: WorkerId, held: &[InstanceId]) -> Result<u64, DbError>;
+
+    /// Commits the checkpoints in one statement, one answer each. `None` where a checkpoint was
+    /// passed over and must be committed by [`commit_alone`](Self::commit_alone).
+    async fn commit_batch(
+        &self,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Vec<Option<Committed>>, DbError>;
+
+    /// Commits one checkpoint, waiting for the run's lock. Safe to call again when the outcome of an
+    /// earlier call is unknown.
+    async fn commit_alone(&self, checkpoint: &Checkpoint) -> Result<Committed, DbError>;
+
+    async fn hand_back(
+        &self,
+        instance: InstanceId,
+        epoch: Epoch,
+        delay: Duration,
+    ) -> Result<(), DbError>;
+
+    async fn cancel(
+        &self,
+        instance: InstanceId,
+        reason: &str,
+        grace: Duration,
+    ) -> Result<Cancelled, DbError>;
+
+    /// Ends the runs whose owners let the grace period pass. Returns them.
+    async fn end_overdue_cancellations(&self) -> Result<Vec<InstanceId>, DbError>;
+
+    async fn read(&self, instance: InstanceId) -> Result<Option<StoredInstance>, DbError>;
+
+    /// Which of the runs have ended.
+    async fn ended(&self, instances: &[InstanceId]) -> Result<Vec<InstanceId>, DbError>;
+}
+
+/// A run as stored: its data without the parts that its journal tells, and the journal.
+#[derive(Debug)]
+pub(crate) struct StoredInstance {
+    /// Its `state`, `nodes` and `current_nodes` are still empty.
+    pub(crate) instance: Instance,
+    pub(crate) journal: Vec<Recorded>,
+}
+
+impl Checkpoint {
+    /// Whether some body ended, well or not, rather than died with its process.
+    pub(crate) fn is_progress(&self) -> bool {
+        self.entries.iter().any(|entry| match entry {
+            Entry::AttemptFailed { failure, .. } => failure.kind != StepFailureKind::WorkerLost,
+            _ => true,
+        })
+    }
+
+    /// The reason of a cancellation that this ends by.
+    pub(crate) fn cancel_reason(&self) -> Option<&str> {
+        self.entries.iter().find_map(|entry| match entry {
+            Entry::RunCancelled { reason } => Some(reason.as_str()),
+            _ => None,
+        })
+    }
+}

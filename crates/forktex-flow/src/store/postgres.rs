@@ -1,0 +1,644 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The store on Postgres. Each method is one statement, or one transaction of few.
+//!
+//! Only a run's claimer or owner locks its row in `active`; a cancellation is the one exception, and
+//! is short. Whatever else is to reach a run must not lock it.
+
+pub(crate) mod notify;
+mod pulse;
+pub(crate) mod row;
+pub(crate) mod statement;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use forktex_db::sqlx::types::Json;
+use forktex_db::sqlx::{self, PgConnection, Row};
+use forktex_db::{Db, DbError};
+use uuid::Uuid;
+
+use super::{
+    Cancelled, Candidate, Checkpoint, ClaimedRun, Committed, DefinitionRefused, Election, Heart,
+    NewRun, Started, Store, StoredInstance, Then, Woken,
+};
+use crate::compile::CompiledWorkflow;
+use crate::definition::graph::difference;
+use crate::error::TopologyChanged;
+use crate::identifier::{DefinitionId, Epoch, InstanceId, WorkerId};
+use crate::instance::InstanceStatus;
+use crate::instance::journal::Recorded;
+use row::{JournalColumns, microseconds, unreadable};
+use statement::Statements;
+
+/// The most runs that one statement wakes, or takes from a dead worker.
+const SWEEP_ROWS_MAX: i64 = 10_000;
+
+/// The most overdue cancellations that are ended at a time.
+const OVERDUE_MAX: i64 = 100;
+
+/// Runs in one schema of one database.
+#[derive(Debug, Clone)]
+pub(crate) struct PostgresStore {
+    db: Db,
+    schema: String,
+    statements: Statements,
+}
+
+impl PostgresStore {
+    /// The store of a schema that [`statement::Statements`] can name.
+    pub(crate) fn new(db: Db, schema: &str) -> Result<Self, DbError> {
+        Ok(Self {
+            db,
+            schema: schema.to_owned(),
+            statements: Statements::for_schema(schema)?,
+        })
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    pub(crate) fn statements(&self) -> &Statements {
+        &self.statements
+    }
+
+    async fn with_journals(
+        &self,
+        rows: Vec<sqlx::postgres::PgRow>,
+    ) -> Result<Vec<ClaimedRun>, DbError> {
+        let mut runs = Vec::with_capacity(rows.len());
+        let mut resumed = Vec::new();
+        for row in &rows {
+            let (run, is_fresh) = row::claimed(row)?;
+            if !is_fresh {
+                resumed.push(run.instance_id);
+            }
+            runs.push(run);
+        }
+        if !resumed.is_empty() {
+            let mut journals = self.journals(&resumed).await?;
+            for run in &mut runs {
+                run.journal = journals.remove(&run.instance_id).unwrap_or_default();
+            }
+        }
+        Ok(runs)
+    }
+
+    async fn journals(
+        &self,
+        instances: &[InstanceId],
+    ) -> Result<std::collections::HashMap<InstanceId, Vec<Recorded>>, DbError> {
+        let rows = sqlx::query(self.statements.load_journals.clone())
+            .bind(uuids(instances))
+            .fetch_all(self.db.pool())
+            .await?;
+        let mut journals: std::collections::HashMap<InstanceId, Vec<Recorded>> =
+            std::collections::HashMap::new();
+        for row in &rows {
+            let instance = InstanceId(row.try_get("instance_id")?);
+            journals
+                .entry(instance)
+                .or_default()
+                .push(row::recorded(row)?);
+        }
+        Ok(journals)
+    }
+
+    async fn commit_on(
+        &self,
+        connection: &mut PgConnection,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Vec<InstanceId>, DbError> {
+        let arrays = CheckpointArrays::of(checkpoints)?;
+        let rows = sqlx::query(self.statements.commit_checkpoints.clone())
+            .bind(&arrays.instance_ids)
+            .bind(&arrays.epochs)
+            .bind(&arrays.is_cancelling)
+            .bind(&arrays.wake_after_us)
+            .bind(&arrays.statuses)
+            .bind(&arrays.failures)
+            .bind(&arrays.cancel_reasons)
+            .bind(&arrays.entry_instance_ids)
+            .bind(&arrays.entry_sequences)
+            .bind(&arrays.entry_elapsed_us)
+            .bind(&arrays.entry_supersteps)
+            .bind(&arrays.entry_visits)
+            .bind(&arrays.entry_attempts)
+            .bind(&arrays.entry_kinds)
+            .bind(&arrays.entry_members)
+            .bind(&arrays.entry_nodes)
+            .bind(&arrays.entry_payloads)
+            .bind(&arrays.is_progress)
+            .fetch_all(connection)
+            .await?;
+        rows.iter()
+            .map(|row| Ok(InstanceId(row.try_get("instance_id")?)))
+            .collect()
+    }
+
+    /// The way of a run alone: one entry, and its owner goes on. `None` where it was not taken.
+    async fn commit_plain(&self, checkpoint: &Checkpoint) -> Result<Option<Committed>, DbError> {
+        let ([entry], Then::Continue, false) = (
+            &*checkpoint.entries,
+            &checkpoint.then,
+            checkpoint.is_cancelling,
+        ) else {
+            return self.commit_batch_of_one(checkpoint).await;
+        };
+        let columns = JournalColumns::of(entry)?;
+        let done = sqlx::query(self.statements.commit_checkpoint.clone())
+            .bind(checkpoint.instance_id.0)
+            .bind(checkpoint.epoch.0)
+            .bind(checkpoint.first_sequence)
+            .bind(columns.elapsed_us)
+            .bind(columns.superstep)
+            .bind(columns.visit)
+            .bind(columns.attempt)
+            .bind(columns.kind)
+            .bind(columns.member)
+            .bind(columns.node)
+            .bind(columns.payload)
+            .execute(self.db.pool())
+            .await?;
+        Ok((done.rows_affected() == 1).then_some(Committed::Written))
+    }
+
+    async fn commit_batch_of_one(
+        &self,
+        checkpoint: &Checkpoint,
+    ) -> Result<Option<Committed>, DbError> {
+        let mut connection = self.db.pool().acquire().await?;
+        let written = self
+            .commit_on(&mut connection, std::slice::from_ref(checkpoint))
+            .await?;
+        Ok((!written.is_empty()).then_some(Committed::Written))
+    }
+
+    async fn end_cancelled(
+        &self,
+        connection: &mut PgConnection,
+        instance: InstanceId,
+        sequence: i64,
+        reason: &str,
+    ) -> Result<(), DbError> {
+        sqlx::query(self.statements.end_cancelled_run.clone())
+            .bind(instance.0)
+            .bind(sequence)
+            .bind(reason)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    fn heart(&self) -> Box<dyn Heart> {
+        Box::new(pulse::PostgresHeart::new(self.clone()))
+    }
+
+    fn candidate(&self, election: Election) -> Box<dyn Candidate> {
+        Box::new(pulse::PostgresCandidate::new(self.clone(), election))
+    }
+
+    async fn put_definition(
+        &self,
+        workflow: &CompiledWorkflow,
+    ) -> Result<DefinitionId, DefinitionRefused> {
+        let lines: Vec<String> = workflow.topology_lines.iter().cloned().collect();
+        let version = i32::try_from(workflow.version).unwrap_or(i32::MAX);
+        // Two processes may bring the same definition at once: the one whose insert waited for the
+        // other's sees neither row in its own snapshot, and asks again.
+        for _ in 0..3 {
+            let row = sqlx::query(self.statements.put_definition.clone())
+                .bind("")
+                .bind(workflow.name.as_str())
+                .bind(version)
+                .bind(&workflow.topology_hash[..])
+                .bind(&lines)
+                .bind(&workflow.state_hash[..])
+                .fetch_optional(self.db.pool())
+                .await
+                .map_err(DbError::from)
+                .map_err(DefinitionRefused::Database)?;
+            let Some(row) = row else { continue };
+            let read = || -> Result<(i64, Vec<u8>, Vec<String>), DbError> {
+                Ok((
+                    row.try_get("definition_id")?,
+                    row.try_get("topology_hash")?,
+                    row.try_get("topology")?,
+                ))
+            };
+            let (id, hash, stored) = read().map_err(DefinitionRefused::Database)?;
+            if hash == workflow.topology_hash {
+                return Ok(DefinitionId(id));
+            }
+            return Err(DefinitionRefused::Topology(TopologyChanged {
+                workflow: workflow.name.clone(),
+                version: workflow.version,
+                difference: difference(&stored.into_iter().collect(), &workflow.topology_lines),
+            }));
+        }
+        Err(DefinitionRefused::Database(DbError::NotFound))
+    }
+
+    async fn register_worker(
+        &self,
+        worker: WorkerId,
+        name: &str,
+        lease: Duration,
+    ) -> Result<(), DbError> {
+        sqlx::query(self.statements.register_worker.clone())
+            .bind(worker.0)
+            .bind(name)
+            .bind(microseconds(lease))
+            .execute(self.db.pool())
+            .await?;
+        Ok(())
+    }
+
+    async fn remove_worker(&self, worker: WorkerId) -> Result<(), DbError> {
+        sqlx::query(self.statements.remove_worker.clone())
+            .bind(worker.0)
+            .execute(self.db.pool())
+            .await?;
+        Ok(())
+    }
+
+    async fn start(&self, runs: &[NewRun]) -> Result<Vec<Started>, DbError> {
+        let column = |of: fn(&NewRun) -> &str| runs.iter().map(of).collect::<Vec<_>>();
+        let rows = sqlx::query(self.statements.start_runs.clone())
+            .bind(runs.iter().map(|run| run.instance_id.0).collect::<Vec<_>>())
+            .bind(
+                runs.iter()
+                    .map(|run| run.definition_id.0)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(column(|run| run.namespace.as_str()))
+            .bind(column(|run| run.workflow_name.as_str()))
+            .bind(
+                runs.iter()
+                    .map(|run| i32::try_from(run.version).unwrap_or(i32::MAX))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(runs.iter().map(|run| Json(&run.input)).collect::<Vec<_>>())
+            .bind(
+                runs.iter()
+                    .map(|run| Json(&run.metadata))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(column(|run| run.triggered_by.as_str()))
+            .bind(
+                runs.iter()
+                    .map(|run| run.idempotency_key.as_deref())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(runs.iter().map(|run| run.priority).collect::<Vec<_>>())
+            .bind(
+                runs.iter()
+                    .map(|run| run.worker_id.map(|worker| worker.0))
+                    .collect::<Vec<_>>(),
+            )
+            .fetch_all(self.db.pool())
+            .await?;
+        let mut inserted = std::collections::HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let instance: Uuid = row.try_get("instance_id")?;
+            inserted.insert(instance, row.try_get("claimed_at")?);
+        }
+        let mut outcomes = Vec::with_capacity(runs.len());
+        for run in runs {
+            outcomes.push(match inserted.remove(&run.instance_id.0) {
+                Some(claimed_at) => Started::Inserted { claimed_at },
+                None => self.existing(run).await?,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    async fn claim_ready(
+        &self,
+        worker: WorkerId,
+        definitions: &[DefinitionId],
+        limit: u32,
+    ) -> Result<Vec<ClaimedRun>, DbError> {
+        let rows = sqlx::query(self.statements.claim_ready_runs.clone())
+            .bind(worker.0)
+            .bind(definition_ids(definitions))
+            .bind(i64::from(limit))
+            .fetch_all(self.db.pool())
+            .await?;
+        self.with_journals(rows).await
+    }
+
+    async fn claim_suspect(
+        &self,
+        worker: WorkerId,
+        definitions: &[DefinitionId],
+    ) -> Result<Vec<ClaimedRun>, DbError> {
+        let rows = sqlx::query(self.statements.claim_suspect_run.clone())
+            .bind(worker.0)
+            .bind(definition_ids(definitions))
+            .fetch_all(self.db.pool())
+            .await?;
+        self.with_journals(rows).await
+    }
+
+    async fn wake_due(&self) -> Result<Woken, DbError> {
+        let row = sqlx::query(self.statements.wake_due_runs.clone())
+            .bind(SWEEP_ROWS_MAX)
+            .fetch_one(self.db.pool())
+            .await?;
+        let next_in: Option<f64> = row.try_get("next_in_seconds")?;
+        Ok(Woken {
+            count: row.try_get::<i64, _>("woken")?.unsigned_abs(),
+            next_in: next_in.map(pulse::duration),
+        })
+    }
+
+    async fn release_lost(&self) -> Result<u64, DbError> {
+        let released = count(
+            sqlx::query(self.statements.release_lost_runs.clone())
+                .bind(SWEEP_ROWS_MAX)
+                .fetch_one(self.db.pool())
+                .await?,
+        )?;
+        if released == 0 {
+            sqlx::query(self.statements.forget_lost_workers.clone())
+                .execute(self.db.pool())
+                .await?;
+        }
+        Ok(released)
+    }
+
+    async fn release_unheld(&self, worker: WorkerId, held: &[InstanceId]) -> Result<u64, DbError> {
+        let done = sqlx::query(self.statements.release_unheld_runs.clone())
+            .bind(worker.0)
+            .bind(uuids(held))
+            .execute(self.db.pool())
+            .await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn commit_batch(
+        &self,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Vec<Option<Committed>>, DbError> {
+        if let [checkpoint] = checkpoints {
+            return Ok(vec![self.commit_plain(checkpoint).await?]);
+        }
+        let mut connection = self.db.pool().acquire().await?;
+        let written = self.commit_on(&mut connection, checkpoints).await?;
+        let written: std::collections::HashSet<InstanceId> = written.into_iter().collect();
+        Ok(checkpoints
+            .iter()
+            .map(|checkpoint| {
+                written
+                    .contains(&checkpoint.instance_id)
+                    .then_some(Committed::Written)
+            })
+            .collect())
+    }
+
+    async fn commit_alone(&self, checkpoint: &Checkpoint) -> Result<Committed, DbError> {
+        self.db
+            .transaction(async |tx| -> Result<Committed, DbError> {
+                let locked = sqlx::query(self.statements.lock_run.clone())
+                    .bind(checkpoint.instance_id.0)
+                    .fetch_optional(tx.connection())
+                    .await?;
+                let Some(locked) = locked else {
+                    return Ok(Committed::Fenced);
+                };
+                let epoch: i64 = locked.try_get("epoch")?;
+                let sequence: i64 = locked.try_get("sequence")?;
+                if Epoch(epoch) != checkpoint.epoch {
+                    return Ok(Committed::Fenced);
+                }
+                if sequence >= checkpoint.first_sequence {
+                    // An earlier call was committed and its answer lost: only an owner writes here.
+                    return Ok(Committed::Written);
+                }
+                if locked.try_get::<bool, _>("is_cancelling")? && !checkpoint.is_cancelling {
+                    let reason: Option<String> = locked.try_get("cancel_reason")?;
+                    return Ok(Committed::CancelRequested {
+                        reason: reason.unwrap_or_default(),
+                    });
+                }
+                self.commit_on(tx.connection(), std::slice::from_ref(checkpoint))
+                    .await?;
+                Ok(Committed::Written)
+            })
+            .await
+    }
+
+    async fn hand_back(
+        &self,
+        instance: InstanceId,
+        epoch: Epoch,
+        delay: Duration,
+    ) -> Result<(), DbError> {
+        sqlx::query(self.statements.hand_back.clone())
+            .bind(instance.0)
+            .bind(epoch.0)
+            .bind(microseconds(delay))
+            .execute(self.db.pool())
+            .await?;
+        Ok(())
+    }
+
+    async fn cancel(
+        &self,
+        instance: InstanceId,
+        reason: &str,
+        grace: Duration,
+    ) -> Result<Cancelled, DbError> {
+        self.db
+            .transaction(async |tx| -> Result<Cancelled, DbError> {
+                let locked = sqlx::query(self.statements.lock_run.clone())
+                    .bind(instance.0)
+                    .fetch_optional(tx.connection())
+                    .await?;
+                let Some(locked) = locked else {
+                    let status: Option<String> =
+                        sqlx::query_scalar(self.statements.instance_status.clone())
+                            .bind(instance.0)
+                            .fetch_optional(tx.connection())
+                            .await?;
+                    return match status.as_deref().map(InstanceStatus::parse) {
+                        None => Ok(Cancelled::NotFound),
+                        Some(Some(status)) => Ok(Cancelled::AlreadyTerminal(status)),
+                        Some(None) => Err(unreadable("status")),
+                    };
+                };
+                if locked.try_get::<Option<Uuid>, _>("worker_id")?.is_none() {
+                    let sequence: i64 = locked.try_get("sequence")?;
+                    self.end_cancelled(tx.connection(), instance, sequence + 1, reason)
+                        .await?;
+                    return Ok(Cancelled::AtOnce);
+                }
+                sqlx::query(self.statements.request_cancel.clone())
+                    .bind(instance.0)
+                    .bind(microseconds(grace))
+                    .bind(reason)
+                    .execute(tx.connection())
+                    .await?;
+                Ok(Cancelled::Requested)
+            })
+            .await
+    }
+
+    async fn end_overdue_cancellations(&self) -> Result<Vec<InstanceId>, DbError> {
+        let overdue: Vec<Uuid> = sqlx::query_scalar(self.statements.overdue_cancellations.clone())
+            .bind(OVERDUE_MAX)
+            .fetch_all(self.db.pool())
+            .await?;
+        let mut ended = Vec::new();
+        for instance in overdue.into_iter().map(InstanceId) {
+            let has_ended = self
+                .db
+                .transaction(async |tx| -> Result<bool, DbError> {
+                    let locked = sqlx::query(self.statements.lock_run.clone())
+                        .bind(instance.0)
+                        .fetch_optional(tx.connection())
+                        .await?;
+                    let Some(locked) = locked else {
+                        return Ok(false);
+                    };
+                    let reason: Option<String> = locked.try_get("cancel_reason")?;
+                    let Some(reason) = reason else {
+                        return Ok(false);
+                    };
+                    let sequence: i64 = locked.try_get("sequence")?;
+                    self.end_cancelled(tx.connection(), instance, sequence + 1, &reason)
+                        .await?;
+                    Ok(true)
+                })
+                .await?;
+            if has_ended {
+                ended.push(instance);
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn read(&self, instance: InstanceId) -> Result<Option<StoredInstance>, DbError> {
+        let row = sqlx::query(self.statements.read_instance.clone())
+            .bind(instance.0)
+            .fetch_optional(self.db.pool())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let journal = self
+            .journals(&[instance])
+            .await?
+            .remove(&instance)
+            .unwrap_or_default();
+        Ok(Some(StoredInstance {
+            instance: row::instance(&row)?,
+            journal,
+        }))
+    }
+
+    async fn ended(&self, instances: &[InstanceId]) -> Result<Vec<InstanceId>, DbError> {
+        let ended: Vec<Uuid> = sqlx::query_scalar(self.statements.ended_instances.clone())
+            .bind(uuids(instances))
+            .fetch_all(self.db.pool())
+            .await?;
+        Ok(ended.into_iter().map(InstanceId).collect())
+    }
+}
+
+impl PostgresStore {
+    async fn existing(&self, run: &NewRun) -> Result<Started, DbError> {
+        let row = sqlx::query(self.statements.find_by_idempotency_key.clone())
+            .bind(run.namespace.as_str())
+            .bind(run.workflow_name.as_str())
+            .bind(run.idempotency_key.as_deref())
+            .bind(i32::try_from(run.version).unwrap_or(i32::MAX))
+            .bind(Json(&run.input))
+            .fetch_one(self.db.pool())
+            .await?;
+        Ok(Started::Existing {
+            instance_id: InstanceId(row.try_get("instance_id")?),
+            is_same: row.try_get("is_same")?,
+        })
+    }
+}
+
+/// The columns of `commit_checkpoints`, one array each.
+#[derive(Default)]
+struct CheckpointArrays {
+    instance_ids: Vec<Uuid>,
+    epochs: Vec<i64>,
+    is_cancelling: Vec<bool>,
+    is_progress: Vec<bool>,
+    wake_after_us: Vec<Option<i64>>,
+    statuses: Vec<Option<&'static str>>,
+    failures: Vec<Option<String>>,
+    cancel_reasons: Vec<Option<String>>,
+    entry_instance_ids: Vec<Uuid>,
+    entry_sequences: Vec<i64>,
+    entry_elapsed_us: Vec<i64>,
+    entry_supersteps: Vec<i32>,
+    entry_visits: Vec<i32>,
+    entry_attempts: Vec<i32>,
+    entry_kinds: Vec<i16>,
+    entry_members: Vec<i16>,
+    entry_nodes: Vec<String>,
+    entry_payloads: Vec<Option<String>>,
+}
+
+impl CheckpointArrays {
+    fn of(checkpoints: &[Checkpoint]) -> Result<Self, DbError> {
+        let mut arrays = Self::default();
+        for checkpoint in checkpoints {
+            arrays.instance_ids.push(checkpoint.instance_id.0);
+            arrays.epochs.push(checkpoint.epoch.0);
+            arrays.is_cancelling.push(checkpoint.is_cancelling);
+            arrays.is_progress.push(checkpoint.is_progress());
+            let (wake_after, status, failure) = match &checkpoint.then {
+                Then::Continue => (None, None, None),
+                Then::Sleep { wake_after } => (Some(microseconds(*wake_after)), None, None),
+                Then::End { status, failure } => (
+                    None,
+                    Some(status.as_str()),
+                    failure.as_ref().map(row::json).transpose()?,
+                ),
+            };
+            arrays.wake_after_us.push(wake_after);
+            arrays.statuses.push(status);
+            arrays.failures.push(failure);
+            arrays
+                .cancel_reasons
+                .push(checkpoint.cancel_reason().map(str::to_owned));
+            for (sequence, entry) in (checkpoint.first_sequence..).zip(&checkpoint.entries) {
+                let columns = JournalColumns::of(entry)?;
+                arrays.entry_instance_ids.push(checkpoint.instance_id.0);
+                arrays.entry_sequences.push(sequence);
+                arrays.entry_elapsed_us.push(columns.elapsed_us);
+                arrays.entry_supersteps.push(columns.superstep);
+                arrays.entry_visits.push(columns.visit);
+                arrays.entry_attempts.push(columns.attempt);
+                arrays.entry_kinds.push(columns.kind);
+                arrays.entry_members.push(columns.member);
+                arrays.entry_nodes.push(columns.node);
+                arrays.entry_payloads.push(columns.payload);
+            }
+        }
+        Ok(arrays)
+    }
+}
+
+fn uuids(instances: &[InstanceId]) -> Vec<Uuid> {
+    instances.iter().map(|instance| instance.0).collect()
+}
+
+fn definition_ids(definitions: &[DefinitionId]) -> Vec<i64> {
+    definitions.iter().map(|definition| definition.0).collect()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as the end of a chain")]
+fn count(row: sqlx::postgres::PgRow) -> Result<u64, DbError> {
+    let count: i64 = row.try_get(0)?;
+    Ok(count.unsigned_abs())
+}

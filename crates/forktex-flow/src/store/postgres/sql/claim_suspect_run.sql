@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+-- Claims one suspect of the given definitions, to be run with no other suspect beside it.
+-- Locks: candidates, SKIP LOCKED. Index: active_suspect for each definition, instance_pkey.
+WITH candidate AS MATERIALIZED (
+    SELECT found.instance_id
+    FROM unnest($2::bigint[]) AS mine (definition_id)
+    CROSS JOIN LATERAL (
+        SELECT active.instance_id, active.ready_at
+        FROM forktex_flow.active
+        WHERE active.definition_id = mine.definition_id
+          AND active.ready_at IS NOT NULL AND active.losses > 0
+        ORDER BY active.ready_at
+        LIMIT 1
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS found
+    ORDER BY found.ready_at
+    LIMIT 1
+), claimed AS (
+    UPDATE forktex_flow.active
+    SET worker_id = $1, ready_at = NULL, epoch = active.epoch + 1, alone = true
+    FROM candidate
+    WHERE active.instance_id = candidate.instance_id
+    RETURNING active.instance_id, active.epoch, active.losses, active.lost_attempts
+), started AS (
+    UPDATE forktex_flow.instance
+    SET status = 'running', started_at = now()
+    FROM claimed
+    WHERE instance.instance_id = claimed.instance_id AND instance.status = 'pending'
+)
+SELECT claimed.instance_id, claimed.epoch, claimed.losses, claimed.lost_attempts,
+       instance.definition_id, instance.namespace, instance.input, instance.metadata,
+       instance.status = 'pending' AS is_fresh, clock_timestamp() AS claimed_at
+FROM claimed JOIN forktex_flow.instance ON instance.instance_id = claimed.instance_id

@@ -1,0 +1,4 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+-- Sends notices to the processes that listen. Outside every other transaction: NOTIFY takes a lock of
+-- the whole database at commit. Locks: that one. Index: none.
+SELECT pg_notify($1, notice) FROM unnest($2::text[]) AS notice

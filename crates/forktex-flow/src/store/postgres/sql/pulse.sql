@@ -1,0 +1,51 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+-- Renews a worker's lease and its leadership, and tells whether there is anything to do.
+-- Once a second at most: the only statement that an idle process sends.
+-- Locks: its own worker row; the leader row where it leads.
+-- Index: worker_pkey, leader_pkey, worker_by_lease, active_ready, active_suspect, active_asleep,
+-- active_cancelling.
+WITH renewed AS (
+    UPDATE forktex_flow.worker
+    SET lease_until = clock_timestamp() + $2 * interval '1 microsecond'
+    WHERE worker_id = $1
+    RETURNING worker_id
+), leading AS (
+    UPDATE forktex_flow.leader
+    SET renewed_at = clock_timestamp()
+    WHERE worker_id = $1
+    RETURNING worker_id
+)
+SELECT
+    EXISTS (SELECT FROM renewed) AS lease_held,
+    EXISTS (SELECT FROM leading) AS leading,
+    (SELECT extract(epoch FROM clock_timestamp() - leader.renewed_at)::double precision
+     FROM forktex_flow.leader) AS leader_age_seconds,
+    EXISTS (
+        SELECT FROM unnest($3::bigint[]) AS mine (definition_id)
+        JOIN forktex_flow.active ON active.definition_id = mine.definition_id
+        WHERE active.ready_at IS NOT NULL AND active.losses = 0
+    ) AS runs_ready,
+    EXISTS (
+        SELECT FROM unnest($3::bigint[]) AS mine (definition_id)
+        JOIN forktex_flow.active ON active.definition_id = mine.definition_id
+        WHERE active.ready_at IS NOT NULL AND active.losses > 0
+    ) AS suspects_ready,
+    EXISTS (SELECT FROM forktex_flow.active WHERE wake_at <= now()) AS runs_due,
+    EXISTS (
+        SELECT FROM forktex_flow.worker WHERE lease_until < now() AND worker_id <> $1
+    ) AS leases_lost,
+    EXISTS (
+        SELECT FROM forktex_flow.active WHERE cancel_deadline < now()
+    ) AS cancellations_overdue,
+    cancelling.instance_ids AS cancelling_instance_ids,
+    cancelling.seconds_left AS cancelling_seconds_left
+FROM (
+    SELECT
+        coalesce(array_agg(instance_id), '{}') AS instance_ids,
+        coalesce(
+            array_agg(extract(epoch FROM cancel_deadline - clock_timestamp())::double precision),
+            '{}'
+        ) AS seconds_left
+    FROM forktex_flow.active
+    WHERE worker_id = $1 AND cancel_deadline IS NOT NULL
+) AS cancelling

@@ -1,0 +1,16 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+-- Keeps a definition the first time that it is brought, and reads what is kept.
+-- Locks: none but a new row. Index: definition_workflow_name_workflow_version_namespace_key.
+WITH inserted AS (
+    INSERT INTO forktex_flow.definition (
+        namespace, workflow_name, workflow_version, topology_hash, topology, state_hash
+    )
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (workflow_name, workflow_version, namespace) DO NOTHING
+    RETURNING definition_id, topology_hash, topology
+)
+SELECT definition_id, topology_hash, topology FROM inserted
+UNION ALL
+SELECT definition_id, topology_hash, topology FROM forktex_flow.definition
+WHERE namespace = $1 AND workflow_name = $2 AND workflow_version = $3
+LIMIT 1

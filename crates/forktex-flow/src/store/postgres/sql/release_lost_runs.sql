@@ -1,0 +1,30 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+-- Takes up to $1 runs from workers whose lease is over, and makes them suspects.
+-- A worker row stays until none of its runs is left, so that a crash in here loses nothing.
+-- A run that is being cancelled stays where it is: it is ended when its grace period is over.
+-- Locks: lost worker rows and their runs, SKIP LOCKED. Index: worker_by_lease, active_by_worker.
+WITH lost AS (
+    SELECT worker_id FROM forktex_flow.worker
+    WHERE lease_until < now()
+    ORDER BY worker_id
+    LIMIT 100
+    FOR UPDATE SKIP LOCKED
+), held AS (
+    SELECT active.instance_id
+    FROM lost JOIN forktex_flow.active ON active.worker_id = lost.worker_id
+    WHERE active.cancel_requested_at IS NULL
+    LIMIT $1
+    FOR NO KEY UPDATE OF active SKIP LOCKED
+), released AS (
+    UPDATE forktex_flow.active
+    SET worker_id = NULL,
+        ready_at = now(),
+        epoch = epoch + 1,
+        losses = least(losses + 1, 32000),
+        lost_attempts = lost_attempts + alone::integer,
+        alone = false
+    FROM held
+    WHERE active.instance_id = held.instance_id
+    RETURNING active.instance_id
+)
+SELECT count(*) FROM released

@@ -1,0 +1,10 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+-- Hands every run of a worker back, uncounted, and forgets the worker.
+-- A run that is being cancelled stays where it is: it is ended when its grace period is over.
+-- Locks: its worker row, its runs. Index: active_by_worker, worker_pkey.
+WITH released AS (
+    UPDATE forktex_flow.active
+    SET worker_id = NULL, ready_at = now(), epoch = epoch + 1, alone = false
+    WHERE worker_id = $1 AND cancel_requested_at IS NULL
+)
+DELETE FROM forktex_flow.worker WHERE worker_id = $1
