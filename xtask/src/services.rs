@@ -58,8 +58,7 @@ impl Service {
 
     fn debian_package(self) -> &'static str {
         match self {
-            Self::Postgres => "postgresql",
-            Self::Pgbench => "postgresql-contrib",
+            Self::Postgres | Self::Pgbench => "postgresql",
             Self::Redis => "redis-server",
         }
     }
@@ -196,11 +195,7 @@ impl Machine {
 
     /// What the user types to install `services`.
     fn advice(self, services: &[Service]) -> String {
-        let packages = |name: fn(Service) -> &'static str| {
-            let mut names: Vec<&str> = services.iter().map(|service| name(*service)).collect();
-            names.dedup();
-            names.join(" ")
-        };
+        let packages = |name| packages(services, name).join(" ");
         match self {
             Self::Debian { .. } => format!(
                 "sudo apt-get update && sudo apt-get install -y {}",
@@ -225,13 +220,18 @@ impl Machine {
     }
 }
 
+/// The packages of `services` by one of their names, each once.
+fn packages(services: &[Service], name: fn(Service) -> &'static str) -> Vec<String> {
+    let names = services.iter().map(|service| name(*service).to_owned());
+    let mut names: Vec<String> = names.collect();
+    names.dedup();
+    names
+}
+
 /// Installs by apt. Packages that try to start their service fail in containers; what counts is
 /// that the programs are there afterwards.
 fn install(missing: &[Service]) -> Result<Vec<String>, Error> {
-    let packages: Vec<String> = missing
-        .iter()
-        .map(|service| service.debian_package().to_owned())
-        .collect();
+    let packages = packages(missing, Service::debian_package);
     run::note(&format!(
         "{} missing: installing {} by apt",
         are(missing),
@@ -290,6 +290,8 @@ mod tests {
         );
         let other = Machine::Other.advice(&FOR_BENCHMARKS);
         assert!(other.contains("set PG_BIN and REDIS_BIN"), "{other}");
+        let benchmarks = packages(&FOR_BENCHMARKS, Service::debian_package);
+        assert_eq!(benchmarks, ["postgresql", "redis-server"]);
     }
 
     #[test]

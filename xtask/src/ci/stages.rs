@@ -120,6 +120,10 @@ pub(super) fn test(_: &Workspace) -> Result<Outcome, Error> {
 
 /// The demo ends by itself and says so; `build` has made it.
 pub(super) fn examples(workspace: &Workspace) -> Result<Outcome, Error> {
+    if workspace.package_of("bin", demo::EXAMPLE).is_none() {
+        let problem = format!("no package has the program `{}`", demo::EXAMPLE);
+        return Ok(Outcome::fault(problem));
+    }
     let program = workspace.target_folder.join("debug").join(demo::EXAMPLE);
     let task = Task::program(&program.to_string_lossy(), &[demo::ARGUMENT]);
     let captured = task.limit(EXAMPLE_LIMIT).capture("examples")?;
