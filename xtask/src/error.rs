@@ -29,6 +29,8 @@ pub(crate) enum Error {
     File { path: PathBuf, source: io::Error },
     /// Cargo described the workspace in a form that we do not understand.
     Metadata { problem: String },
+    /// Something failed, and the last line has been printed: nothing may follow it.
+    Told,
     /// A check found faults, which it has printed.
     Faults { count: usize, remedy: &'static str },
 }
@@ -74,6 +76,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::Failed { what, .. } => write!(f, "{what} failed"),
+            Self::Told => write!(f, "failed as told"),
             Self::File { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Metadata { problem } => write!(
                 f,

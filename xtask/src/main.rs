@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         .collect();
     match dispatch(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ Error::Told) => ExitCode::from(error.exit_code()),
         Err(error) => {
             run::note(&format!("xtask: {error}"));
             ExitCode::from(error.exit_code())
