@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! Names in SQL text: the one helper that quotes them, and the one that renames a schema.
+//! Names in SQL text: the one place that quotes them, and the one that renames a schema.
 //!
 //! Values are never put into SQL text; they are bound. Only names, which cannot be bound, come
 //! through here.

@@ -50,6 +50,7 @@ async fn write_a_pair(db: &Db, id: i64) -> Result<(), DbError> {
 #[tokio::test]
 async fn a_transaction_dropped_at_any_poll_never_leaves_a_connection_inside_it() {
     let notes = Notes::create_relayed().await;
+    let other = notes.another(forktex_db::DbOptions::new()).await;
     let (mut dropped, mut finished) = (0, 0);
     for drop in [Drop::AtOnce, Drop::WhenWoken] {
         for polls in 1..=50 {
@@ -74,7 +75,6 @@ async fn a_transaction_dropped_at_any_poll_never_leaves_a_connection_inside_it()
             insert(&mut notes.db.pool().acquire().await.unwrap(), 9)
                 .await
                 .unwrap();
-            let other = notes.another(forktex_db::DbOptions::new()).await;
             let kept = other
                 .pool()
                 .execute("DELETE FROM app.note WHERE id = 9")

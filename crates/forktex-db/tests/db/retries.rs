@@ -45,7 +45,7 @@ async fn a_transaction_that_cannot_be_serialised_at_its_commit_is_run_again() {
                         if is_first_run.load(Ordering::Relaxed) {
                             barrier.wait().await;
                         }
-                        insert(tx.connection(), sum * 10 + i64::from(rand()))
+                        insert(tx.connection(), sum * 10 + i64::from(next_digit()))
                             .await
                             .map_err(DbError::from)?;
                         if is_first_run.swap(false, Ordering::Relaxed) {
@@ -69,7 +69,7 @@ async fn a_transaction_that_cannot_be_serialised_at_its_commit_is_run_again() {
 }
 
 /// A number that the two tasks do not share, so that only the count collides.
-fn rand() -> u32 {
+fn next_digit() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed) % 10
 }
