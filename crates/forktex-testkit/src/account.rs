@@ -25,14 +25,8 @@ pub(crate) struct Account {
 impl Account {
     /// The account for servers: the current one, or an unprivileged one where that is root.
     pub(crate) fn for_servers() -> Result<Self, TestkitError> {
-        let uid = rustix::process::geteuid();
-        if !uid.is_root() {
-            let gid = rustix::process::getegid();
-            return Ok(Self {
-                uid: uid.as_raw(),
-                gid: gid.as_raw(),
-                switch: false,
-            });
+        if !rustix::process::geteuid().is_root() {
+            return Ok(Self::current());
         }
         let passwd =
             fs::read_to_string("/etc/passwd").map_err(TestkitError::io("read", "/etc/passwd"))?;
@@ -40,6 +34,15 @@ impl Account {
             .iter()
             .find_map(|name| find(&passwd, name))
             .ok_or(TestkitError::NoUnprivilegedAccount)
+    }
+
+    /// The account that this process runs as.
+    pub(crate) fn current() -> Self {
+        Self {
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            switch: false,
+        }
     }
 
     /// Makes `command` run as this account.

@@ -118,6 +118,25 @@ pub enum TestkitError {
         #[source]
         source: sqlx::Error,
     },
+    /// No Postgres was found on this machine, and no container could be had instead.
+    #[cfg(feature = "containers")]
+    #[error("no Postgres was found, and no Docker engine gave one; {remedy}")]
+    Container {
+        /// The command or setting that mends it.
+        remedy: &'static str,
+        /// What the engine, or the attempt to reach one, said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The S3 server refused its folder.
+    #[cfg(feature = "s3")]
+    #[error("cannot serve {folder} as S3: {reason}")]
+    S3 {
+        /// The folder.
+        folder: PathBuf,
+        /// What the server said; its error type says no more.
+        reason: String,
+    },
     /// A node of a Redis cluster refused to join it.
     #[cfg(feature = "redis")]
     #[error("the Redis node on port {port} did not join its cluster")]

@@ -43,6 +43,14 @@ fi
 rm -rf "$0"
 "#;
 
+/// `$0` is the container's id. Without the `docker` program the container stays.
+#[cfg(feature = "containers")]
+const CONTAINER_SCRIPT: &str = r#"
+trap '' HUP INT QUIT TERM
+cat >/dev/null
+docker rm --force --volumes "$0"
+"#;
+
 /// The process that waits for our end. Dropping it lets it do its work now.
 #[derive(Debug)]
 pub(crate) struct Guardian {
@@ -58,6 +66,14 @@ impl Guardian {
             .arg(SERVER_SCRIPT)
             .arg(folder)
             .arg(stop_signal);
+        Self::spawn(command)
+    }
+
+    /// Guards a container.
+    #[cfg(feature = "containers")]
+    pub(crate) fn of_container(id: &str) -> Result<Self, TestkitError> {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(CONTAINER_SCRIPT).arg(id);
         Self::spawn(command)
     }
 

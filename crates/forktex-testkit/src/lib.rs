@@ -42,6 +42,8 @@ mod process;
 mod proxy;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "s3")]
+mod s3;
 mod url;
 
 pub use database::TestDatabase;
@@ -50,3 +52,5 @@ pub use postgres::{Postgres, PostgresOptions};
 pub use proxy::Proxy;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisCluster, RedisOptions, TestRedis};
+#[cfg(feature = "s3")]
+pub use s3::S3;

@@ -6,6 +6,8 @@
 
 pub(crate) mod admin;
 mod binaries;
+#[cfg(feature = "containers")]
+mod container;
 mod initdb_cache;
 mod options;
 mod server;

@@ -11,5 +11,8 @@ mod proxy;
 #[cfg(feature = "redis")]
 #[path = "testkit/redis.rs"]
 mod redis;
+#[cfg(feature = "s3")]
+#[path = "testkit/s3.rs"]
+mod s3;
 #[path = "testkit/victim.rs"]
 mod victim;

@@ -103,6 +103,25 @@ impl Admin {
             .await
     }
 
+    /// Waits until the server takes a connection.
+    #[cfg(feature = "containers")]
+    pub(crate) async fn await_connection(&self) -> Result<(), TestkitError> {
+        let deadline = tokio::time::Instant::now() + STATEMENT_LIMIT;
+        let url = self.url.to_string();
+        loop {
+            match connect(&url).await {
+                Ok(connection) => {
+                    let closed = connection.close().await;
+                    return closed.map_err(TestkitError::sql("disconnect from", "the server"));
+                }
+                Err(error) if tokio::time::Instant::now() >= deadline => {
+                    return Err(TestkitError::sql("connect to", "the server")(error));
+                }
+                Err(_) => tokio::time::sleep(crate::process::POLL_INTERVAL).await,
+            }
+        }
+    }
+
     async fn make_ready(&self) -> Result<(), TestkitError> {
         let url = self.url.to_string();
         self.run(

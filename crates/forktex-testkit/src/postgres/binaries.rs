@@ -10,7 +10,7 @@ use crate::TestkitError;
 /// Where Debian and its kin keep each major version, outside `PATH`.
 const VERSIONS_FOLDER: &str = "/usr/lib/postgresql";
 
-const REMEDY: &str = if cfg!(target_os = "macos") {
+pub(super) const REMEDY: &str = if cfg!(target_os = "macos") {
     "run `brew install postgresql`"
 } else if cfg!(target_os = "linux") {
     "run `apt-get install -y postgresql` (on Debian or Ubuntu), or set FORKTEX_TEST_POSTGRES_URL \

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use super::admin::Admin;
+#[cfg(feature = "containers")]
+use super::container;
 use super::{Postgres, PostgresOptions};
 use crate::TestkitError;
 
@@ -21,6 +23,8 @@ static SHARED: OnceCell<Shared> = OnceCell::const_new();
 enum Shared {
     Running(Arc<Admin>),
     Started(Postgres),
+    #[cfg(feature = "containers")]
+    Contained(Box<container::Contained>),
 }
 
 /// The administrator of the shared server.
@@ -29,6 +33,8 @@ pub(crate) async fn admin() -> Result<Arc<Admin>, TestkitError> {
     Ok(Arc::clone(match shared {
         Shared::Running(admin) => admin,
         Shared::Started(postgres) => postgres.admin(),
+        #[cfg(feature = "containers")]
+        Shared::Contained(contained) => &contained.admin,
     }))
 }
 
@@ -41,7 +47,11 @@ async fn find_or_start() -> Result<Shared, TestkitError> {
             URL_VARIABLE,
         )?)));
     }
-    Postgres::start(PostgresOptions::new())
-        .await
-        .map(Shared::Started)
+    match Postgres::start(PostgresOptions::new()).await {
+        #[cfg(feature = "containers")]
+        Err(TestkitError::ServerMissing { .. }) => container::start(&PostgresOptions::new())
+            .await
+            .map(|contained| Shared::Contained(Box::new(contained))),
+        started => started.map(Shared::Started),
+    }
 }

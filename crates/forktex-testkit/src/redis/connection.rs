@@ -27,12 +27,11 @@ impl Connection {
 
     /// Sends one command; gives its answer as text, or the server's refusal as an error.
     pub(super) fn ask(&mut self, words: &[&str]) -> io::Result<String> {
-        let parts: String = words
-            .iter()
-            .map(|word| format!("${}\r\n{word}\r\n", word.len()))
-            .collect();
-        let request = format!("*{}\r\n{parts}", words.len());
-        self.stream.get_mut().write_all(request.as_bytes())?;
+        let mut request = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words {
+            write!(request, "${}\r\n{word}\r\n", word.len())?;
+        }
+        self.stream.get_mut().write_all(&request)?;
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         let line = line.trim_end();
