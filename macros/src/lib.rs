@@ -1,2 +1,67 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! The attribute and derive macros of ForkTex.
+//! The attribute and derive macros of ForkTex. Use them through `forktex` or `forktex-flow`, where
+//! their documentation stands.
+//!
+//! Each macro passes three phases: `parse` reads what is written, `model` checks what it means, and
+//! `expand`, which cannot fail, writes the code. The first two report every mistake that they find.
+//! Each macro has two entries: one expands to the paths of `forktex-flow`, one to those of the facade.
+
+mod compile;
+mod diagnostics;
+mod expand;
+mod fallback;
+mod model;
+mod parse;
+mod root;
+
+use proc_macro::TokenStream;
+
+use root::Root;
+
+/// Documented where `forktex_flow` re-exports it.
+#[proc_macro_derive(State, attributes(reduce, state))]
+pub fn derive_state(input: TokenStream) -> TokenStream {
+    compile::state(input.into(), Root::Flow).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_derive(StateThroughFacade, attributes(reduce, state))]
+pub fn derive_state_through_facade(input: TokenStream) -> TokenStream {
+    compile::state(input.into(), Root::Facade).into()
+}
+
+/// Documented where `forktex_flow` re-exports it.
+#[proc_macro_attribute]
+pub fn step(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::step(options.into(), item.into(), Root::Flow).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn step_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::step(options.into(), item.into(), Root::Facade).into()
+}
+
+/// Documented where `forktex_flow` re-exports it.
+#[proc_macro_attribute]
+pub fn node(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::step(options.into(), item.into(), Root::Flow).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn node_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::step(options.into(), item.into(), Root::Facade).into()
+}
+
+/// Documented where `forktex_flow` re-exports it.
+#[proc_macro_attribute]
+pub fn pipeline(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::pipeline(options.into(), item.into(), Root::Flow).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn pipeline_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::pipeline(options.into(), item.into(), Root::Facade).into()
+}

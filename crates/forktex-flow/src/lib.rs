@@ -16,8 +16,8 @@ pub mod error;
 pub mod instance;
 pub mod step;
 
-pub mod compile;
-pub mod registry;
+mod compile;
+mod registry;
 mod transition;
 
 mod store;
@@ -41,8 +41,21 @@ pub use crate::flow::{
 pub use crate::handle::{Cancel, GRACE_PERIOD_DEFAULT, Run, Wait};
 pub use crate::identifier::{InstanceId, Namespace, NodeName, Version, WorkflowName};
 pub use crate::instance::{Instance, InstanceStatus, NodeRecord, NodeStatus, WaitingOn};
+pub use crate::state::State;
 pub use crate::step::Resource;
 pub use crate::store::Election;
+
+#[doc = include_str!("docs/state.md")]
+pub use forktex_macros::State;
+
+#[doc = include_str!("docs/step.md")]
+pub use forktex_macros::step;
+
+/// The same as [`#[step]`](macro@step).
+pub use forktex_macros::node;
+
+#[doc = include_str!("docs/pipeline.md")]
+pub use forktex_macros::pipeline;
 
 /// What a service author imports.
 pub mod prelude {
@@ -52,5 +65,8 @@ pub mod prelude {
     pub use crate::handle::Run;
     pub use crate::identifier::InstanceId;
     pub use crate::instance::{Instance, InstanceStatus, NodeStatus};
+    pub use crate::state::State;
     pub use crate::step::Resource;
+    pub use forktex_macros::{State, node, pipeline, step};
+    pub use serde_json::json;
 }

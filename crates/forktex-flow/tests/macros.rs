@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! What the macros make, without a database: states, steps and declarations.
+#![forbid(unsafe_code)]
+#![deny(missing_docs, warnings)]
+
+#[path = "macros/pipeline.rs"]
+mod pipeline;
+#[path = "macros/state.rs"]
+mod state;
+#[path = "macros/step.rs"]
+mod step;

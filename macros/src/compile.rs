@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! Leads each macro through its phases.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::diagnostics::Diagnostics;
+use crate::root::Root;
+use crate::{expand, fallback, model, parse};
+
+/// `#[derive(State)]`. What could be understood is expanded beside the errors, so that a mistake in
+/// one field is not reported again at every use of the others.
+pub(crate) fn state(input: TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let expansion = parse::state::parse(input, &mut diagnostics)
+        .and_then(|syntax| model::state::check(syntax, root, &mut diagnostics))
+        .map(|state| expand::state::expand(&state));
+    let errors = diagnostics.into_tokens();
+    quote!(#expansion #errors)
+}
+
+/// `#[step]` and `#[node]`.
+pub(crate) fn step(options: TokenStream, item: TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let options = parse::step::parse_options(options, &mut diagnostics);
+    let root = root.or_given(options.root.clone());
+    let Some(function) = parse::step::parse_item(item.clone(), &mut diagnostics) else {
+        return fallback::item(&item, diagnostics);
+    };
+    match model::step::check(options, &function, root.clone(), &mut diagnostics) {
+        Some(step) if diagnostics.is_empty() => expand::step::expand(&step, &function),
+        _ => fallback::step(&function, &root, diagnostics),
+    }
+}
+
+/// `#[pipeline(..)]`.
+pub(crate) fn pipeline(options: TokenStream, item: TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let options = parse::pipeline::parse_options(options, &mut diagnostics);
+    let root = root.or_given(options.root.clone());
+    let Some(structure) = parse::pipeline::parse_item(item.clone(), &mut diagnostics) else {
+        return fallback::item(&item, diagnostics);
+    };
+    let place = model::pipeline::place(&structure, &options, &mut diagnostics);
+    match model::pipeline::check(options, place.as_ref(), &root, &mut diagnostics) {
+        Some(pipeline) if diagnostics.is_empty() => expand::pipeline::expand(&pipeline, &structure),
+        _ => fallback::pipeline(&structure, place.as_ref(), &root, diagnostics),
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The texts of all messages: what is wrong, and after `help:` the form that is expected.
+
+mod pipeline;
+mod state;
+mod step;
+
+use std::fmt::Display;
+
+use crate::diagnostics::nearest;
+use crate::parse::options::Known;
+
+pub(crate) use pipeline::*;
+pub(crate) use state::*;
+pub(crate) use step::*;
+
+pub(crate) const EXPECTED_COMMA: &str = "expected `,`";
+
+fn with_help(message: impl Display, help: impl Display) -> String {
+    format!("{message}\n= help: {help}")
+}
+
+pub(crate) fn write_option(form: &str) -> String {
+    format!("expected `{form}`")
+}
+
+pub(crate) fn expected_option(owner: &str, known: &[Known]) -> String {
+    with_help(format!("expected an option of `{owner}`"), exist(known))
+}
+
+pub(crate) fn unknown_option(owner: &str, written: &str, known: &[Known]) -> String {
+    let message = format!("`{owner}` has no option `{written}`");
+    let near = nearest(written, known.iter().map(|(name, _)| *name));
+    match near {
+        Some(near) => with_help(message, format!("a similar option exists: `{near}`")),
+        None => with_help(message, exist(known)),
+    }
+}
+
+pub(crate) fn duplicate_option(name: &str) -> String {
+    format!("`{name}` is given twice: keep one")
+}
+
+pub(crate) fn missing_option(owner: &str, form: &str) -> String {
+    format!("`{owner}` needs `{form}`")
+}
+
+fn exist(known: &[Known]) -> String {
+    let names: Vec<String> = known.iter().map(|(name, _)| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [one] => format!("the one option is {one}"),
+        names => format!("the options are {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! From meaning to code. Nothing here can fail; the code is small and calls plain public functions.
+
+pub(crate) mod pipeline;
+mod retry;
+pub(crate) mod state;
+pub(crate) mod step;
+
+use syn::Attribute;
+
+/// The `#[cfg]`s of an item, which what is made beside it must share.
+pub(crate) fn cfgs(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute> {
+    attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("cfg"))
+}

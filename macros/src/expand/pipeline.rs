@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The struct, its `Workflow` in the words of the plain builder, and its registration.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::punctuated::Punctuated;
+use syn::{Fields, ItemStruct, Meta, Path, Token, Type};
+
+use super::{cfgs, retry};
+use crate::model::pipeline::{Node, Pipeline, Place, Stage};
+use crate::root::Root;
+
+/// Expands a pipeline.
+pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
+    let Pipeline {
+        place: Place { ident, state },
+        name,
+        version,
+        stages,
+        root,
+    } = pipeline;
+    let private = root.private();
+    let structure = structure(item, root);
+    let conditions: Vec<_> = cfgs(&item.attrs).collect();
+    let stages = stages.iter().map(|stage| match stage {
+        Stage::Step(one) => {
+            let one = node(one, state, root);
+            quote!(.step(#one))
+        }
+        Stage::Parallel(members) => {
+            let members = members.iter().map(|member| node(member, state, root));
+            quote!(.parallel([#(#members),*]))
+        }
+    });
+    quote! {
+        #structure
+        #(#conditions)*
+        #[automatically_derived]
+        impl #private::Workflow for #ident {
+            type State = #state;
+            const NAME: &'static str = #name;
+            const VERSION: u32 = #version;
+            fn declare() -> #private::Declaration {
+                #private::Pipeline::<#state>::new(#name, #version)
+                    #(#stages)*
+                    .build()
+            }
+        }
+        #(#conditions)*
+        #private::inventory::submit! {
+            #private::Registration::of::<#ident>(::core::module_path!())
+        }
+    }
+}
+
+fn node(node: &Node, state: &Type, root: &Root) -> TokenStream {
+    let private = root.private();
+    let (step, name, when) = (&node.step, node.name.iter(), node.when.iter());
+    let retry = retry::calls(&node.retry, root);
+    quote! {
+        #private::Node::<#state>::of::<#step>()
+            #(.named(#name))*
+            #(.when(#when))*
+            #retry
+    }
+}
+
+/// The struct. One with fields is the state, so it gets the derive that makes it one.
+pub(crate) fn structure(item: &ItemStruct, root: &Root) -> TokenStream {
+    if !matches!(item.fields, Fields::Named(_)) || derives_state(item) {
+        return quote!(#item);
+    }
+    let private = root.private();
+    let has_root = item
+        .attrs
+        .iter()
+        .any(|attribute| attribute.path().is_ident("state"));
+    let root = (!has_root).then(|| quote!(#[state(crate = #root)]));
+    quote! {
+        #[derive(#private::State)]
+        #root
+        #item
+    }
+}
+
+/// Whether the struct has a `#[derive(State)]` of its own.
+fn derives_state(item: &ItemStruct) -> bool {
+    let derives = item
+        .attrs
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("derive"))
+        .filter(|attribute| matches!(attribute.meta, Meta::List(_)));
+    derives
+        .filter_map(|derive| {
+            derive
+                .parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated)
+                .ok()
+        })
+        .flatten()
+        .any(|path| {
+            path.segments
+                .last()
+                .is_some_and(|last| last.ident == "State")
+        })
+}

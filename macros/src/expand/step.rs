@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The function unchanged, and beside it the type that implements `Step`.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{ItemFn, Type};
+
+use super::{cfgs, retry};
+use crate::model::step::{StateForm, Step};
+
+/// Expands a step.
+pub(crate) fn expand(step: &Step, function: &ItemFn) -> TokenStream {
+    let private = step.root.private();
+    let (ident, state) = (&function.sig.ident, &step.state);
+    let name = ident.unraw().to_string();
+    let cfgs = cfgs(&function.attrs);
+    let marker = marker(function);
+    let retry = retry::policy(&step.retry, &step.root);
+    let resources = resource_keys(step);
+    let body = call(step, ident);
+    quote! {
+        #[allow(clippy::unused_async, clippy::needless_pass_by_value)]
+        #function
+        #marker
+        #(#cfgs)*
+        #[automatically_derived]
+        impl #private::Step<#state> for #ident {
+            const NAME: &'static str = #name;
+            #retry
+            #resources
+            #body
+        }
+    }
+}
+
+/// The type that has the name of the function. With braces, so that it takes no place among values.
+pub(crate) fn marker(function: &ItemFn) -> TokenStream {
+    let (visibility, ident) = (&function.vis, &function.sig.ident);
+    let docs = format!("The step [`{0}`](fn@{0}) as a type.", ident.unraw());
+    let cfgs = cfgs(&function.attrs);
+    quote! {
+        #(#cfgs)*
+        #[doc = #docs]
+        #[allow(non_camel_case_types, dead_code)]
+        #visibility struct #ident {}
+    }
+}
+
+fn resource_keys(step: &Step) -> Option<TokenStream> {
+    let (private, resources) = (step.root.private(), &step.resources);
+    if resources.is_empty() {
+        return None;
+    }
+    Some(quote! {
+        fn resources() -> ::std::vec::Vec<#private::ResourceKey> {
+            ::std::vec![#(#private::ResourceKey::of::<#resources>()),*]
+        }
+    })
+}
+
+fn call(step: &Step, function: &Ident) -> TokenStream {
+    let (private, state_type) = (step.root.private(), &step.state);
+    let ctx = Ident::new("ctx", Span::mixed_site());
+    let state = Ident::new("state", Span::mixed_site());
+    let resources = Ident::new("resources", Span::mixed_site());
+    let names: Vec<Ident> = (0..step.resources.len())
+        .map(|position| format_ident!("resource_{position}", span = Span::mixed_site()))
+        .collect();
+    let types: &[Type] = &step.resources;
+    let state_argument = match step.form {
+        StateForm::Reference => quote!(&#state),
+        StateForm::Shared => quote!(#state),
+        StateForm::Owned => quote!(#private::Arc::unwrap_or_clone(#state)),
+    };
+    let result = quote!(#function(&#ctx, #state_argument #(, #names)*).await);
+    let finish =
+        quote_spanned!(step.output.span()=> #private::finish::<#state_type, _, _>(#result));
+    quote! {
+        fn call(
+            #ctx: #private::Ctx,
+            #state: #private::Arc<#state_type>,
+            #resources: #private::Resources,
+        ) -> #private::BoxFuture<
+            'static,
+            #private::StepResult<<#state_type as #private::State>::Update>,
+        > {
+            ::std::boxed::Box::pin(async move {
+                #(let #names = #resources.get::<#types>()?;)*
+                #finish
+            })
+        }
+    }
+}

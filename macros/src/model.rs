@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! From syntax to checked meaning. Every problem is found, not only the first.
+
+mod duration;
+mod name;
+pub(crate) mod pipeline;
+mod rename;
+pub(crate) mod retry;
+pub(crate) mod state;
+pub(crate) mod step;
+mod types;

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The rules for names; the library's `identifier` has the same ones.
+
+const WORKFLOW_CHARACTERS_MAX: usize = 200;
+const NODE_CHARACTERS_MAX: usize = 100;
+
+/// Whether `text` can name a workflow.
+pub(crate) fn is_workflow(text: &str) -> bool {
+    text.len() <= WORKFLOW_CHARACTERS_MAX && text.split('.').all(is_word)
+}
+
+/// Whether `text` can name a node.
+pub(crate) fn is_node(text: &str) -> bool {
+    text.len() <= NODE_CHARACTERS_MAX
+        && text.split('.').all(is_word)
+        && !["__START__", "__END__"].contains(&text)
+}
+
+fn is_word(word: &str) -> bool {
+    !word.is_empty()
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_words_joined_by_dots() {
+        for good in ["a", "cloud.deploy.up", "user-1.x_y"] {
+            assert!(is_workflow(good) && is_node(good), "{good}");
+        }
+        for bad in ["", ".", "a.", "a..b", "a b", "é", &"x".repeat(201)] {
+            assert!(!is_workflow(bad) && !is_node(bad), "{bad}");
+        }
+        assert!(!is_node("__END__"));
+    }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A pipeline: its name, its version, its state, and its stages with their nodes.
+
+use std::collections::HashSet;
+
+use proc_macro2::{Ident, Span};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::{Expr, Fields, ItemStruct, LitInt, LitStr, Path, Type, parse_quote};
+
+use super::name;
+use super::retry::{self, Retry};
+use crate::diagnostics::{Diagnostics, message};
+use crate::parse::pipeline::{
+    NAME, NodeSyntax, PipelineOptions, STATE, STEPS, StageSyntax, VERSION,
+};
+use crate::root::Root;
+
+/// A checked pipeline.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) place: Place,
+    pub(crate) name: LitStr,
+    pub(crate) version: u32,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) root: Root,
+}
+
+/// What the pipeline is declared on.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) ident: Ident,
+    pub(crate) state: Type,
+}
+
+/// One after another.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    Step(Node),
+    Parallel(Vec<Node>),
+}
+
+/// A step in its place.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) step: Path,
+    /// Another name than the step's.
+    pub(crate) name: Option<String>,
+    pub(crate) when: Option<Expr>,
+    pub(crate) retry: Retry,
+}
+
+/// Where the pipeline is declared, and its state: the struct's own fields or `state =`.
+pub(crate) fn place(
+    structure: &ItemStruct,
+    options: &PipelineOptions,
+    diagnostics: &mut Diagnostics,
+) -> Option<Place> {
+    let ident = structure.ident.clone();
+    let generics = &structure.generics;
+    if !generics.params.is_empty() {
+        diagnostics.error(&generics.params, message::GENERIC_PIPELINE);
+        return None;
+    }
+    if let Some(clause) = &generics.where_clause {
+        diagnostics.error(clause, message::GENERIC_PIPELINE);
+        return None;
+    }
+    let state = match (&structure.fields, &options.state) {
+        (Fields::Unit, Some(state)) => state.clone(),
+        (Fields::Unit, None) => {
+            if !options.keys.contains(STATE.0) {
+                diagnostics.error_at(
+                    Span::call_site(),
+                    message::missing_option("#[pipeline]", STATE.1),
+                );
+            }
+            return None;
+        }
+        (Fields::Named(_), None) => parse_quote!(#ident),
+        (Fields::Named(_), Some(state)) => {
+            diagnostics.error(state, message::state_given_twice(&ident));
+            parse_quote!(#ident)
+        }
+        (Fields::Unnamed(fields), _) => {
+            diagnostics.error(fields, message::PIPELINE_ON_TUPLE);
+            return None;
+        }
+    };
+    Some(Place { ident, state })
+}
+
+/// Checks a pipeline. `None` when a part of it is missing; the errors tell which.
+pub(crate) fn check(
+    options: PipelineOptions,
+    place: Option<&Place>,
+    root: &Root,
+    diagnostics: &mut Diagnostics,
+) -> Option<Pipeline> {
+    for option in [NAME, VERSION, STEPS] {
+        if !options.keys.contains(option.0) {
+            let message = message::missing_option("#[pipeline]", option.1);
+            diagnostics.error_at(Span::call_site(), message);
+        }
+    }
+    if let Some(name) = options.name.as_ref()
+        && !name::is_workflow(&name.value())
+    {
+        diagnostics.error(name, message::workflow_name(&name.value()));
+    }
+    let version = options
+        .version
+        .and_then(|version| check_version(&version, diagnostics));
+    let stages = options.steps.map(|(bracket, stages)| {
+        if stages.is_empty() && diagnostics.is_empty() {
+            diagnostics.error_at(bracket.span.join(), message::NO_STEPS);
+        }
+        check_stages(stages, diagnostics)
+    });
+    Some(Pipeline {
+        place: place?.clone(),
+        name: options.name?,
+        version: version?,
+        stages: stages?,
+        root: root.clone(),
+    })
+}
+
+fn check_version(version: &LitInt, diagnostics: &mut Diagnostics) -> Option<u32> {
+    let number = version.base10_parse().ok().filter(|number| *number > 0);
+    if number.is_none() {
+        diagnostics.error(version, message::VERSION_OUT_OF_RANGE);
+    }
+    number
+}
+
+fn check_stages(stages: Vec<StageSyntax>, diagnostics: &mut Diagnostics) -> Vec<Stage> {
+    let mut names = HashSet::new();
+    let mut checked = Vec::new();
+    for stage in stages {
+        checked.push(match stage {
+            StageSyntax::Node(node) => Stage::Step(check_node(node, &mut names, diagnostics)),
+            StageSyntax::Parallel(word, members) => {
+                if members.is_empty() && diagnostics.is_empty() {
+                    diagnostics.error(word, message::EMPTY_PARALLEL);
+                }
+                let members = members.into_iter();
+                Stage::Parallel(
+                    members
+                        .map(|member| check_node(member, &mut names, diagnostics))
+                        .collect(),
+                )
+            }
+        });
+    }
+    checked
+}
+
+fn check_node(
+    syntax: NodeSyntax,
+    names: &mut HashSet<String>,
+    diagnostics: &mut Diagnostics,
+) -> Node {
+    let NodeSyntax {
+        step,
+        when,
+        name,
+        retry,
+    } = syntax;
+    let (text, culprit) = match &name {
+        Some(name) => (name.value(), name.to_token_stream()),
+        None => (last_segment(&step), step.to_token_stream()),
+    };
+    if !name::is_node(&text) {
+        diagnostics.error(&culprit, message::node_name(&text));
+    } else if !names.insert(text.clone()) {
+        let step = last_segment(&step);
+        diagnostics.error(&culprit, message::duplicate_node(&text, &step));
+    }
+    Node {
+        step,
+        name: name.map(|_| text),
+        when,
+        retry: retry::check(retry, diagnostics),
+    }
+}
+
+fn last_segment(path: &Path) -> String {
+    path.segments
+        .last()
+        .map(|segment| segment.ident.unraw().to_string())
+        .unwrap_or_default()
+}

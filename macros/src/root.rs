@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! Where the expansion finds the library: in `forktex-flow`, behind the facade, or where `crate =`
+//! says.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::Path;
+
+/// The path of the crate, or of the module that re-exports it.
+#[derive(Debug, Clone)]
+pub(crate) enum Root {
+    /// `::forktex_flow`
+    Flow,
+    /// `::forktex::flow`
+    Facade,
+    /// What `crate =` gave.
+    Given(Path),
+}
+
+impl Root {
+    /// The path that `crate =` gave, or this one.
+    pub(crate) fn or_given(self, path: Option<Path>) -> Self {
+        path.map_or(self, Self::Given)
+    }
+
+    /// The module that holds all that an expansion may name.
+    pub(crate) fn private(&self) -> TokenStream {
+        quote!(#self::__private)
+    }
+}
+
+impl ToTokens for Root {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match self {
+            Self::Flow => quote!(::forktex_flow).to_tokens(tokens),
+            Self::Facade => quote!(::forktex::flow).to_tokens(tokens),
+            Self::Given(path) => path.to_tokens(tokens),
+        }
+    }
+}
