@@ -20,12 +20,12 @@ pub(crate) fn state(input: TokenStream, root: Root) -> TokenStream {
 }
 
 /// `#[step]` and `#[node]`.
-pub(crate) fn step(options: TokenStream, item: TokenStream, root: Root) -> TokenStream {
+pub(crate) fn step(options: TokenStream, item: &TokenStream, root: Root) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let options = parse::step::parse_options(options, &mut diagnostics);
     let root = root.or_given(options.root.clone());
-    let Some(function) = parse::step::parse_item(item.clone(), &mut diagnostics) else {
-        return fallback::item(&item, diagnostics);
+    let Some(function) = parse::step::parse_item(item, &mut diagnostics) else {
+        return fallback::item(item, diagnostics);
     };
     match model::step::check(options, &function, root.clone(), &mut diagnostics) {
         Some(step) if diagnostics.is_empty() => expand::step::expand(&step, &function),
@@ -34,12 +34,12 @@ pub(crate) fn step(options: TokenStream, item: TokenStream, root: Root) -> Token
 }
 
 /// `#[pipeline(..)]`.
-pub(crate) fn pipeline(options: TokenStream, item: TokenStream, root: Root) -> TokenStream {
+pub(crate) fn pipeline(options: TokenStream, item: &TokenStream, root: Root) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let options = parse::pipeline::parse_options(options, &mut diagnostics);
     let root = root.or_given(options.root.clone());
-    let Some(structure) = parse::pipeline::parse_item(item.clone(), &mut diagnostics) else {
-        return fallback::item(&item, diagnostics);
+    let Some(structure) = parse::pipeline::parse_item(item, &mut diagnostics) else {
+        return fallback::item(item, diagnostics);
     };
     let place = model::pipeline::place(&structure, &options, &mut diagnostics);
     match model::pipeline::check(options, place.as_ref(), &root, &mut diagnostics) {

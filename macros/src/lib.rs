@@ -33,35 +33,35 @@ pub fn derive_state_through_facade(input: TokenStream) -> TokenStream {
 /// Documented where `forktex_flow` re-exports it.
 #[proc_macro_attribute]
 pub fn step(options: TokenStream, item: TokenStream) -> TokenStream {
-    compile::step(options.into(), item.into(), Root::Flow).into()
+    compile::step(options.into(), &item.into(), Root::Flow).into()
 }
 
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn step_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
-    compile::step(options.into(), item.into(), Root::Facade).into()
+    compile::step(options.into(), &item.into(), Root::Facade).into()
 }
 
 /// Documented where `forktex_flow` re-exports it.
 #[proc_macro_attribute]
 pub fn node(options: TokenStream, item: TokenStream) -> TokenStream {
-    compile::step(options.into(), item.into(), Root::Flow).into()
+    compile::step(options.into(), &item.into(), Root::Flow).into()
 }
 
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn node_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
-    compile::step(options.into(), item.into(), Root::Facade).into()
+    compile::step(options.into(), &item.into(), Root::Facade).into()
 }
 
 /// Documented where `forktex_flow` re-exports it.
 #[proc_macro_attribute]
 pub fn pipeline(options: TokenStream, item: TokenStream) -> TokenStream {
-    compile::pipeline(options.into(), item.into(), Root::Flow).into()
+    compile::pipeline(options.into(), &item.into(), Root::Flow).into()
 }
 
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn pipeline_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
-    compile::pipeline(options.into(), item.into(), Root::Facade).into()
+    compile::pipeline(options.into(), &item.into(), Root::Facade).into()
 }

@@ -25,10 +25,10 @@ pub(crate) fn policy(retry: &Retry, root: &Root) -> Option<TokenStream> {
 }
 
 fn option(value: Option<TokenStream>) -> TokenStream {
-    match value {
-        Some(value) => quote!(::core::option::Option::Some(#value)),
-        None => quote!(::core::option::Option::None),
-    }
+    value.map_or_else(
+        || quote!(::core::option::Option::None),
+        |value| quote!(::core::option::Option::Some(#value)),
+    )
 }
 
 /// The calls on a `Node` that replace what its step says.

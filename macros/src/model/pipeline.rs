@@ -36,7 +36,7 @@ pub(crate) struct Place {
 /// One after another.
 #[derive(Debug)]
 pub(crate) enum Stage {
-    Step(Node),
+    Step(Box<Node>),
     Parallel(Vec<Node>),
 }
 
@@ -139,7 +139,9 @@ fn check_stages(stages: Vec<StageSyntax>, diagnostics: &mut Diagnostics) -> Vec<
     let mut checked = Vec::new();
     for stage in stages {
         checked.push(match stage {
-            StageSyntax::Node(node) => Stage::Step(check_node(node, &mut names, diagnostics)),
+            StageSyntax::Node(node) => {
+                Stage::Step(Box::new(check_node(*node, &mut names, diagnostics)))
+            }
             StageSyntax::Parallel(word, members) => {
                 if members.is_empty() && diagnostics.is_empty() {
                     diagnostics.error(word, message::EMPTY_PARALLEL);

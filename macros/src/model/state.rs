@@ -59,7 +59,7 @@ pub(crate) enum Setter {
     /// All that converts into the type.
     Into,
     /// A value of this type, or an `Option` of it.
-    Option(Type),
+    Option(Box<Type>),
     /// Items that convert into those of the collection.
     ItemsInto,
     /// Items of the collection, or entries of the map.
@@ -140,7 +140,7 @@ fn setter(ty: &Type, reducer: &Reducer) -> Setter {
         Reducer::Merge => Setter::Items,
         _ if types::is_named(ty, "String") => Setter::Into,
         _ => match types::argument_of(ty, "Option") {
-            Some(inner) => Setter::Option(inner.clone()),
+            Some(inner) => Setter::Option(Box::new(inner.clone())),
             None => Setter::Value,
         },
     }
@@ -156,14 +156,12 @@ fn reducer(reducers: Vec<ReducerSyntax>, diagnostics: &mut Diagnostics) -> Reduc
         diagnostics.error_at(second.span, message::ONE_REDUCER);
     }
     let written = first.word.to_string();
-    let word = match WORDS.iter().find(|word| **word == written) {
-        Some(word) => word,
-        None => {
-            let near = nearest(&written, WORDS);
-            diagnostics.error(&first.word, message::unknown_reducer(&written, near));
-            near.unwrap_or("set")
-        }
-    };
+    let word = WORDS.iter().find(|word| **word == written);
+    let word = word.copied().unwrap_or_else(|| {
+        let near = nearest(&written, WORDS);
+        diagnostics.error(&first.word, message::unknown_reducer(&written, near));
+        near.unwrap_or("set")
+    });
     match (word, first.function) {
         ("with", Some(function)) => Reducer::With(function),
         ("with", None) => {

@@ -34,7 +34,7 @@ pub(crate) struct PipelineOptions {
 /// An entry of `steps`.
 #[derive(Debug)]
 pub(crate) enum StageSyntax {
-    Node(NodeSyntax),
+    Node(Box<NodeSyntax>),
     Parallel(Ident, Vec<NodeSyntax>),
 }
 
@@ -118,6 +118,7 @@ fn stage(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<Optio
     if !(input.peek(Ident::peek_any) && input.peek2(token::Paren)) {
         return path(input)
             .map(NodeSyntax::plain)
+            .map(Box::new)
             .map(StageSyntax::Node)
             .map(Some);
     }
@@ -125,7 +126,9 @@ fn stage(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<Optio
     let content;
     parenthesized!(content in input);
     let stage = match word.to_string().as_str() {
-        "step" => node(&word, &content, diagnostics)?.map(StageSyntax::Node),
+        "step" => node(&word, &content, diagnostics)?
+            .map(Box::new)
+            .map(StageSyntax::Node),
         "parallel" => Some(StageSyntax::Parallel(word, members(&content, diagnostics))),
         unknown => {
             diagnostics.error(&word, message::unknown_word(unknown));
@@ -149,7 +152,7 @@ fn members(input: ParseStream, diagnostics: &mut Diagnostics) -> Vec<NodeSyntax>
             continue;
         }
         match stage(input, diagnostics) {
-            Ok(Some(StageSyntax::Node(node))) => members.push(node),
+            Ok(Some(StageSyntax::Node(node))) => members.push(*node),
             Ok(Some(StageSyntax::Parallel(word, _))) => {
                 diagnostics.error(word, message::NESTED_PARALLEL);
             }
@@ -203,7 +206,7 @@ fn drain(input: ParseStream) {
 }
 
 /// Reads the struct.
-pub(crate) fn parse_item(item: TokenStream, diagnostics: &mut Diagnostics) -> Option<ItemStruct> {
+pub(crate) fn parse_item(item: &TokenStream, diagnostics: &mut Diagnostics) -> Option<ItemStruct> {
     let parsed = syn::parse2::<ItemStruct>(item.clone());
     if parsed.is_err() {
         diagnostics.error(item, message::PIPELINE_IS_NO_STRUCT);

@@ -34,7 +34,7 @@ impl SerdeItem {
 
 fn names(meta: &Meta) -> Names {
     let text = |meta: &Meta| match meta {
-        Meta::NameValue(pair) => string(&pair.value).map(|text| text.value()),
+        Meta::NameValue(pair) => string(&pair.value).map(LitStr::value),
         _ => None,
     };
     match meta {

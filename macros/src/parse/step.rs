@@ -33,7 +33,7 @@ pub(crate) fn parse_options(tokens: TokenStream, diagnostics: &mut Diagnostics) 
 }
 
 /// Reads the function.
-pub(crate) fn parse_item(item: TokenStream, diagnostics: &mut Diagnostics) -> Option<ItemFn> {
+pub(crate) fn parse_item(item: &TokenStream, diagnostics: &mut Diagnostics) -> Option<ItemFn> {
     let parsed = syn::parse2::<ItemFn>(item.clone());
     if parsed.is_err() {
         diagnostics.error(item, message::STEP_IS_NO_FUNCTION);

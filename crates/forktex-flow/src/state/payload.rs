@@ -2,8 +2,12 @@
 //! What may be stored: JSON without NUL characters, without floats that are not finite, of bounded
 //! size. Checked before a value is batched with those of other runs, so that it harms only itself.
 
+mod finite;
+
 use serde::Serialize;
 use serde_json::Value;
+
+use finite::Fault;
 
 /// A value that cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +44,10 @@ pub enum PayloadError {
 /// [`PayloadError::NotFinite`] where `serde_json` would silently write `null`, and
 /// [`PayloadError::Serialise`] where a value refuses.
 pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, PayloadError> {
+    finite::check(value).map_err(|fault| match fault {
+        Fault::NotFinite => PayloadError::NotFinite,
+        Fault::Refused(reason) => PayloadError::Serialise { reason },
+    })?;
     serde_json::to_value(value).map_err(|error| PayloadError::Serialise {
         reason: error.to_string(),
     })
@@ -122,6 +130,12 @@ mod tests {
             })
         );
         assert_eq!(check(&json!({"a": "fine"}), 99), Ok(12));
+    }
+
+    #[test]
+    fn a_float_that_json_cannot_hold_is_refused_and_not_written_as_null() {
+        assert_eq!(to_value(&[1.0, f64::NAN]), Err(PayloadError::NotFinite));
+        assert_eq!(to_value(&[1.0, 2.5]), Ok(json!([1.0, 2.5])));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The update type: a builder with one setter a field.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Attribute;
 use syn::spanned::Spanned;
@@ -97,15 +97,14 @@ fn setter(state: &State, field: &Field) -> TokenStream {
 /// The type of the parameter, and the value that it makes.
 fn parameter(state: &State, field: &Field) -> (TokenStream, TokenStream) {
     let (private, ty) = (state.root.private(), &field.ty);
-    let collection = match field.reducer {
-        Reducer::Append => quote_spanned!(ty.span()=> <#ty as #private::reducer::Append>),
-        Reducer::Union => quote_spanned!(ty.span()=> <#ty as #private::reducer::Union>),
-        _ => quote_spanned!(ty.span()=> <#ty as #private::reducer::Merge>),
+    let (kind, member) = match field.reducer {
+        Reducer::Append => ("Append", "Item"),
+        Reducer::Union => ("Union", "Item"),
+        _ => ("Merge", "Entry"),
     };
-    let member = match field.reducer {
-        Reducer::Merge => quote!(#collection::Entry),
-        _ => quote!(#collection::Item),
-    };
+    let (kind, member) = (Ident::new(kind, ty.span()), Ident::new(member, ty.span()));
+    let collection = quote_spanned!(ty.span()=> <#ty as #private::reducer::#kind>);
+    let member = quote!(#collection::#member);
     let items = quote!(::core::iter::IntoIterator::into_iter(value));
     match &field.setter {
         Setter::Value => (quote!(#ty), quote!(value)),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The signature of a step: `async fn name(ctx: &Ctx, state: &S, resource: Resource<T>, ..) -> R`.
 
+use std::fmt::Write as _;
+
 use quote::ToTokens;
 use syn::{FnArg, Pat, PatType, ReturnType, Signature, Type, TypeReference};
 
@@ -38,13 +40,11 @@ pub(crate) fn check(signature: &Signature, diagnostics: &mut Diagnostics) -> Opt
     }
     let rest = check.context(parameters[0]);
     let mut parameters = parameters.into_iter().skip(rest);
-    let state = match parameters.next() {
-        Some(parameter) => check.state(parameter),
-        None => {
-            check.error_at_end(signature, message::STEP_WITHOUT_STATE);
-            None
-        }
-    };
+    let state = parameters.next();
+    if state.is_none() {
+        check.error_at_end(signature, message::STEP_WITHOUT_STATE);
+    }
+    let state = state.and_then(|parameter| check.state(parameter));
     let resources = parameters
         .filter_map(|parameter| check.resource(parameter))
         .collect();
@@ -218,12 +218,11 @@ fn expected(signature: &Signature) -> String {
             }
         },
     );
-    let resources: String = parameters
-        .map(|parameter| {
-            let (name, ty) = (pattern_name(parameter), resource_type(&parameter.ty));
-            format!(", {name}: Resource<{ty}>")
-        })
-        .collect();
+    let mut resources = String::new();
+    for parameter in parameters {
+        let (name, ty) = (pattern_name(parameter), resource_type(&parameter.ty));
+        let _ = write!(resources, ", {name}: Resource<{ty}>");
+    }
     let name = &signature.ident;
     format!("async fn {name}(ctx: &Ctx, state: &{state}{resources}) -> StepResult<{state}Update>")
 }
