@@ -1,2 +1,38 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! The ForkTex facade.
+//! The substrate for services on Postgres, Redis and S3: one facade over the ForkTex crates.
+//!
+//! Each feature adds the module of its name; `full` adds all. A service that uses one module alone can
+//! depend on that module's crate instead: the paths below the module are the same. This crate adds
+//! nothing of its own but the [`prelude`], and macros that expand to its paths.
+//!
+//! | feature | module | what it is |
+//! |---|---|---|
+//! | `db` | `db` | pool, transactions, migrations, locks |
+//! | `flow` (with `db`) | `flow` | durable workflows |
+//! | `cache` | `cache` | caching and rate limits |
+//! | `vault` | `vault` | encryption at rest |
+//! | `storage` | `storage` | object storage and signed URLs |
+//! | `queue` | `queue` | background jobs |
+//! | `data` | `data` | tenant-defined data |
+
+#[cfg(feature = "cache")]
+pub use forktex_cache as cache;
+#[cfg(feature = "data")]
+pub use forktex_data as data;
+#[cfg(feature = "db")]
+pub use forktex_db as db;
+#[cfg(feature = "queue")]
+pub use forktex_queue as queue;
+#[cfg(feature = "storage")]
+pub use forktex_storage as storage;
+#[cfg(feature = "vault")]
+pub use forktex_vault as vault;
+
+#[cfg(feature = "flow")]
+pub mod flow;
+
+/// What a service author imports, of all features that are on.
+pub mod prelude {
+    #[cfg(feature = "flow")]
+    pub use crate::flow::prelude::*;
+}

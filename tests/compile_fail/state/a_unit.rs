@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A state has named fields; a unit struct has none.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone, Serialize, Deserialize)]
+struct Order;
+
+fn main() {}

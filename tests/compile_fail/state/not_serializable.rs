@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A state serialises.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone)]
+struct Order {
+    paid: bool,
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A field has one reducer.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone, Serialize, Deserialize)]
+struct Order {
+    #[reduce(append)]
+    #[reduce(union)]
+    logs: Vec<String>,
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The types of a step are named.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone, Serialize, Deserialize)]
+struct Order {
+    paid: bool,
+}
+
+#[step]
+async fn pay(_ctx: &Ctx, _state: &Order, _bank: Resource<impl Clone>) -> StepResult<()> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A step takes the context and the state.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone, Serialize, Deserialize)]
+struct Order {
+    paid: bool,
+}
+
+#[step]
+async fn pay() -> StepResult<()> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A step is a function.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone, Serialize, Deserialize)]
+struct Order {
+    paid: bool,
+}
+
+#[step]
+struct Pay;
+
+fn main() {}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A step returns an update, not the state.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone, Serialize, Deserialize)]
+struct Order {
+    paid: bool,
+}
+
+#[step]
+async fn pay(_ctx: &Ctx, state: Order) -> StepResult<Order> {
+    Ok(state)
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A step is async.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone, Serialize, Deserialize)]
+struct Order {
+    paid: bool,
+}
+
+#[step]
+fn pay(_ctx: &Ctx, _state: &Order) -> StepResult<()> {
+    Ok(())
+}
+
+fn main() {}

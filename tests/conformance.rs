@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! What DESIGN 3.3 promises, held against a real Postgres: one test a case, named after it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "conformance/tale.rs"]
+mod tale;
+#[path = "conformance/world.rs"]
+mod world;
+
+#[path = "conformance/child.rs"]
+mod child;
+
+#[path = "conformance/durability.rs"]
+mod durability;
+#[path = "conformance/failure.rs"]
+mod failure;
+#[path = "conformance/pipeline.rs"]
+mod pipeline;
+
+#[path = "conformance/driver.rs"]
+mod driver;
+#[path = "conformance/outage.rs"]
+mod outage;
+#[path = "conformance/refusal.rs"]
+mod refusal;

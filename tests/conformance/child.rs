@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A worker in a process of its own, to be killed: this test binary, run again as one test.
+
+use std::io::Read;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+
+use crate::tale::{Cast, line};
+use crate::world::{World, builder, ledger_pool};
+
+const URL: &str = "CONFORMANCE_CHILD_URL";
+const LEDGER_URL: &str = "CONFORMANCE_CHILD_LEDGER_URL";
+const CONDUCT: &str = "CONFORMANCE_CHILD_CONDUCT";
+
+/// The title of the run that kills its process.
+pub(crate) const KILLER: &str = "killer";
+
+/// The lease of a worker in a child.
+pub(crate) const LEASE: Duration = Duration::from_secs(1);
+
+/// What the worker does that its parent would not.
+#[derive(Clone, Copy)]
+pub(crate) enum Conduct {
+    /// The body of this node never ends.
+    HangAt(&'static str),
+    /// The run called [`KILLER`] ends the process.
+    DieOfKiller,
+}
+
+/// Starts a worker. Dropping the child kills it; the worker ends by itself when this process does.
+pub(crate) fn spawn(world: &World, conduct: Conduct) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child::a_worker_to_be_killed", "--nocapture"])
+        .env(URL, world.database.url())
+        .env(LEDGER_URL, world.database.superuser_url())
+        .env(
+            CONDUCT,
+            match conduct {
+                Conduct::HangAt(node) => node,
+                Conduct::DieOfKiller => "",
+            },
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// `SIGKILL`, and waits for the end.
+pub(crate) async fn kill(mut child: Child) {
+    child.kill().await.unwrap();
+}
+
+/// Not a test where its variables are not set: it is the other process.
+#[test]
+fn a_worker_to_be_killed() {
+    let (Ok(url), Ok(ledger_url), Ok(hang_at)) = (
+        std::env::var(URL),
+        std::env::var(LEDGER_URL),
+        std::env::var(CONDUCT),
+    ) else {
+        return;
+    };
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut cast = Cast::default().on("only", |ctx, tale| async move {
+            if tale.title == KILLER {
+                std::process::abort();
+            }
+            line(&ctx)
+        });
+        for node in ["first", "second", "last"] {
+            if node == hang_at {
+                cast = cast.on(node, |_, _| std::future::pending());
+            }
+        }
+        let pool = ledger_pool(&ledger_url);
+        let flow = builder(&url, &pool, "child", cast).lease(LEASE);
+        let flow = flow.build().await.unwrap();
+        flow.start_driver().await.unwrap();
+        std::future::pending::<()>().await;
+    });
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The same workflow through the facade, and through a dependency of another name. Neither package is
+//! a dependency under the name `forktex_flow`, so an expansion that named it would not compile. (The
+//! third way, forktex-flow alone, is in that crate's own tests.)
+#![forbid(unsafe_code)]
+
+#[path = "macro_paths/facade.rs"]
+mod facade;
+#[path = "macro_paths/renamed.rs"]
+mod renamed;
+
+use renamed_flow::definition::Workflow;
+
+/// The facade re-exports the very same traits.
+#[test]
+fn both_ways_make_the_same_workflow() {
+    let (one, other) = (facade::Ship::declare(), renamed::Ship::declare());
+    assert_eq!(one.topology(), other.topology());
+    assert_eq!(one.name(), "facade.ship");
+    assert_eq!(other.name(), "renamed.ship");
+    assert_eq!(facade::SelfState::declare().topology().nodes.len(), 1);
+    assert_eq!(renamed::SelfState::declare().topology().nodes.len(), 1);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! Through `forktex`.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Parcel {
+    pub(crate) weight: u64,
+    pub(crate) label: Option<String>,
+    #[reduce(append)]
+    pub(crate) events: Vec<String>,
+    #[reduce(with = heavier)]
+    pub(crate) heaviest: u64,
+}
+
+fn heavier(existing: u64, new: u64) -> u64 {
+    existing.max(new)
+}
+
+pub(crate) struct Scale;
+
+impl Scale {
+    fn weigh(&self) -> u64 {
+        7
+    }
+}
+
+#[step(max_attempts = 2, backoff = ["1s", "5s"], timeout = "1m")]
+async fn weigh(_ctx: &Ctx, state: &Parcel, scale: Resource<Scale>) -> StepResult<ParcelUpdate> {
+    let weight = state.weight + scale.weigh();
+    Ok(Parcel::update()
+        .weight(weight)
+        .heaviest(weight)
+        .events(["weighed"]))
+}
+
+#[node]
+async fn label(_ctx: &Ctx, _state: Parcel) -> StepResult<ParcelUpdate> {
+    Ok(Parcel::update().label("fragile"))
+}
+
+#[pipeline(
+    name = "facade.ship", version = 1, state = Parcel,
+    steps = [
+        weigh,
+        parallel(label, step(weigh, name = "weigh_again", when = |s| s.weight > 1, timeout = "2m")),
+    ]
+)]
+pub(crate) struct Ship;
+
+#[pipeline(name = "facade.self", version = 1, steps = [count])]
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SelfState {
+    #[reduce(add)]
+    total: u32,
+}
+
+#[step]
+async fn count(_ctx: &Ctx, state: &SelfState) -> StepResult<SelfStateUpdate> {
+    Ok(SelfState::update().total(state.total))
+}
