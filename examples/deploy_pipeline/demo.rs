@@ -10,8 +10,8 @@ mod worker_process;
 
 use std::time::Duration;
 
-use forktex_db::Db;
-use forktex_flow::{Instance, InstanceStatus};
+use forktex::db::Db;
+use forktex::flow::{Instance, InstanceStatus};
 use forktex_testkit::TestDatabase;
 
 use crate::deploy::DeployState;

@@ -3,7 +3,7 @@
 //!
 //! Nothing here knows of processes, leases or recovery; a step is an async function of the state.
 
-use forktex_flow::prelude::*;
+use forktex::flow::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::{Cloud, CloudError};

@@ -3,8 +3,8 @@
 
 use std::io;
 
-use forktex_db::{DbError, MigrateError};
-use forktex_flow::{BuildError, DriverError, InstanceStatus, ReadError, StartError, WaitError};
+use forktex::db::{DbError, MigrateError};
+use forktex::flow::{BuildError, DriverError, InstanceStatus, ReadError, StartError, WaitError};
 use forktex_testkit::TestkitError;
 
 use crate::deploy::DeployState;
@@ -31,6 +31,8 @@ pub(crate) enum Error {
     Wait(#[from] WaitError<DeployState>),
     #[error("cannot listen for signals: {0}")]
     Signal(#[source] io::Error),
+    #[error("stopped without handing back what ran; it is taken over after the lease")]
+    NotStopped,
     #[error("cannot write to the terminal: {0}")]
     Output(#[from] io::Error),
     #[error("cannot {action} worker {number}: {error}")]

@@ -7,8 +7,8 @@
 #[cfg(test)]
 use std::sync::{Mutex, PoisonError};
 
-use forktex_db::{Db, DbError, sqlx};
-use forktex_flow::prelude::*;
+use forktex::db::{Db, DbError, sqlx};
+use forktex::flow::prelude::*;
 use time::OffsetDateTime;
 
 const CREATE: &str = "
@@ -212,7 +212,7 @@ pub(crate) async fn now(db: &Db) -> Result<OffsetDateTime, DbError> {
 
 #[cfg(test)]
 mod tests {
-    use forktex_db::DbOptions;
+    use forktex::db::DbOptions;
     use forktex_testkit::TestDatabase;
 
     use super::*;

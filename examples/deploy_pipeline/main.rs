@@ -61,13 +61,16 @@ async fn run(command: Command) -> Result<(), Error> {
         } => service::work(&database, until_stdin_closes).await?,
         Command::Start { database, dns } => {
             let db = service::connect(&database).await?;
-            let run = service::start(&service::flow(&db).await?, dns).await?;
+            let flow = service::flow(&db).await?;
+            let run = service::start(&flow, dns).await?;
             writeln!(io::stdout(), "run {} is started", run.id())?;
             let ended = run.wait().await?;
             for log in &ended.state.logs {
                 writeln!(io::stdout(), "  {log}")?;
             }
             writeln!(io::stdout(), "run {} is {}", run.id(), ended.status)?;
+            flow.close().await?;
+            db.close().await;
         }
     }
     Ok(())

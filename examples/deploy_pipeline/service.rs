@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use forktex_db::{Db, DbOptions};
-use forktex_flow::{BuildError, Flow, Run, StartError};
+use forktex::db::{Db, DbOptions};
+use forktex::flow::{BuildError, Flow, Run, StartError};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -17,7 +17,10 @@ use crate::ledger::{self, Ledger};
 const LEASE: Duration = Duration::from_secs(2);
 
 /// How long running steps may go on when the worker is told to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long stopping may take in all, the database being there or not.
+const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The organisation that deploys.
 const ORG_ID: &str = "org-7";
@@ -77,9 +80,14 @@ pub(crate) async fn work(url: &str, until_stdin_closes: bool) -> Result<(), Erro
         () = stdin_closed(), if until_stdin_closes => {}
     }
 
-    flow.close().await?;
-    db.close().await;
-    Ok(())
+    let close = async {
+        flow.close().await?;
+        db.close().await;
+        Ok(())
+    };
+    tokio::time::timeout(STOP_TIMEOUT, close)
+        .await
+        .unwrap_or(Err(Error::NotStopped))
 }
 
 /// Resolves when whoever started this process has closed its input, or is gone.

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-use forktex_flow::{Instance, NodeRecord};
+use forktex::flow::{Instance, NodeRecord};
 use time::OffsetDateTime;
 
 use crate::deploy::DeployState;

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use forktex_db::Db;
-use forktex_flow::{Flow, Instance, InstanceId, NodeName, NodeRecord, NodeStatus};
+use forktex::db::Db;
+use forktex::flow::{Flow, Instance, InstanceId, NodeName, NodeRecord, NodeStatus};
 use time::OffsetDateTime;
 
 use super::deadline::Deadline;
@@ -56,7 +56,8 @@ impl<'a> Watch<'a> {
     ) -> Result<(), Error> {
         loop {
             let deadline = self.deadline;
-            deadline.bound(awaited, self.look(screen)).await??;
+            let looked = deadline.bound(awaited, self.look(screen)).await;
+            looked.map_err(|_| deadline.error(awaited, self.last_seen()))??;
             if is_reached(self)? {
                 let now = ledger::now(self.db).await?;
                 return self.show_until(screen, now);
