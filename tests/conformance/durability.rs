@@ -37,7 +37,11 @@ async fn c01_a_completed_run_that_is_made_to_resume_runs_no_body_again() {
     ] {
         sqlx::query(sql).execute(&world.pool).await.unwrap();
     }
-    let other = world.builder("other", Cast::default()).build().await.unwrap();
+    let other = world
+        .builder("other", Cast::default())
+        .build()
+        .await
+        .unwrap();
     let run = other.handle(run.id());
     assert_eq!(run.refresh().await.unwrap().status, InstanceStatus::Running);
     other.start_driver().await.unwrap();
@@ -47,30 +51,12 @@ async fn c01_a_completed_run_that_is_made_to_resume_runs_no_body_again() {
     assert_eq!(after.state["lines"], json!(["first", "second"]));
     assert_eq!(after.nodes, before.nodes);
     let noted = world.noted(run.id()).await;
-    assert_eq!(noted, [row("first", 1, "worker"), row("second", 1, "worker")]);
+    assert_eq!(
+        noted,
+        [row("first", 1, "worker"), row("second", 1, "worker")]
+    );
     assert_eq!(world.count(run.id(), RUN_COMPLETED).await, 1);
     other.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn c01_a_run_that_had_recorded_its_end_runs_no_body_again_either() {
-    let world = World::create().await;
-    let flow = world.flow(Cast::default()).await;
-    flow.start_driver().await.unwrap();
-    let run = flow.start(Pair, tale("c01")).await.unwrap();
-    ended(&run).await;
-    for sql in [
-        "UPDATE forktex_flow.instance SET status = 'running', finished_at = NULL",
-        "INSERT INTO forktex_flow.active (instance_id, definition_id, epoch, ready_at)
-         SELECT instance_id, definition_id, 7, now() FROM forktex_flow.instance",
-    ] {
-        sqlx::query(sql).execute(&world.pool).await.unwrap();
-    }
-    let after = ended(&run).await;
-    assert_eq!(after.status, InstanceStatus::Completed);
-    assert_eq!(nodes(&world.noted(run.id()).await), ["first", "second"]);
-    assert_eq!(world.count(run.id(), RUN_COMPLETED).await, 1);
-    flow.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -125,10 +111,16 @@ async fn c03_a_run_whose_worker_died_before_any_checkpoint_is_claimed_again_afte
             row("second", 1, "other"),
         ]
     );
-    assert!(done.nodes.iter().all(|node| node.attempt == 1), "a lost lease uses no attempt");
+    assert!(
+        done.nodes.iter().all(|node| node.attempt == 1),
+        "a lost lease uses no attempt"
+    );
     let again_at = "SELECT (extract(epoch FROM min(at)) * 1000000)::bigint
                     FROM public.ledger WHERE worker = 'other'";
-    assert!(world.number(again_at).await >= lease_until, "claimed before the lease was over");
+    assert!(
+        world.number(again_at).await >= lease_until,
+        "claimed before the lease was over"
+    );
     flow.close().await.unwrap();
 }
 
@@ -171,7 +163,10 @@ async fn c06_of_five_drivers_that_claim_at_once_one_runs_each_body() {
     for run in &runs {
         assert_eq!(ended(run).await.status, InstanceStatus::Completed);
     }
-    assert_eq!(world.number("SELECT count(*) FROM public.ledger").await, 100);
+    assert_eq!(
+        world.number("SELECT count(*) FROM public.ledger").await,
+        100
+    );
     let instances = "SELECT count(DISTINCT instance) FROM public.ledger";
     assert_eq!(world.number(instances).await, 100);
     let completed = "SELECT count(*) FROM forktex_flow.journal WHERE kind = 1";
@@ -201,7 +196,10 @@ async fn c23_a_skip_is_not_asked_about_again_after_a_kill() {
     assert_eq!(times_asked(title), 0, "the condition was asked again");
     assert_eq!(world.count(run.id(), SKIPPED).await, 1);
     assert_eq!(done.node("maybe").unwrap().status, NodeStatus::Skipped);
-    assert_eq!(nodes(&world.noted(run.id()).await), ["first", "last", "last"]);
+    assert_eq!(
+        nodes(&world.noted(run.id()).await),
+        ["first", "last", "last"]
+    );
     flow.close().await.unwrap();
 }
 
@@ -219,7 +217,10 @@ async fn c65_a_step_that_kills_its_process_fails_its_run_and_no_neighbour() {
         if worker.try_wait().unwrap().is_some() {
             worker = child::spawn(&world, Conduct::DieOfKiller);
         }
-        world.number("SELECT count(*) FROM forktex_flow.active").await == 0
+        world
+            .number("SELECT count(*) FROM forktex_flow.active")
+            .await
+            == 0
     })
     .await;
 
@@ -233,7 +234,12 @@ async fn c65_a_step_that_kills_its_process_fails_its_run_and_no_neighbour() {
     };
     assert_eq!((attempts, failure.kind), (2, StepFailureKind::WorkerLost));
     // The first loss might have been a neighbour's doing; the other two were alone.
-    let attempts: Vec<i32> = world.noted(killer.id()).await.iter().map(|noted| noted.1).collect();
+    let attempts: Vec<i32> = world
+        .noted(killer.id())
+        .await
+        .iter()
+        .map(|noted| noted.1)
+        .collect();
     assert_eq!(attempts, [1, 1, 2]);
     for neighbour in &neighbours {
         let done = ended(neighbour).await;

@@ -26,11 +26,20 @@ async fn c11_two_failures_and_a_success_are_three_attempts() {
     let node = done.node("only").unwrap();
     assert_eq!((node.attempt, node.status), (3, NodeStatus::Completed));
     assert_eq!(node.error.as_ref().unwrap().message, "attempt 2 fails");
-    let attempts: Vec<i32> = world.noted(run.id()).await.iter().map(|noted| noted.1).collect();
+    let attempts: Vec<i32> = world
+        .noted(run.id())
+        .await
+        .iter()
+        .map(|noted| noted.1)
+        .collect();
     assert_eq!(attempts, [1, 2, 3]);
     assert_eq!(world.count(run.id(), ATTEMPT_FAILED).await, 2);
     assert_eq!(world.count(run.id(), COMPLETED).await, 1);
-    assert_eq!(done.state.lines, ["only"], "a failed attempt changes nothing");
+    assert_eq!(
+        done.state.lines,
+        ["only"],
+        "a failed attempt changes nothing"
+    );
     flow.close().await.unwrap();
 }
 
@@ -58,7 +67,12 @@ async fn c12_a_permanent_failure_keeps_its_error_bounded_nul_and_all() {
     assert_eq!(failure.kind, StepFailureKind::Error);
     assert!(failure.message.starts_with("é\0é\0"), "the NUL is kept");
     assert!((MESSAGE_BYTES_MAX - 8..=MESSAGE_BYTES_MAX).contains(&failure.message.len()));
-    assert!(failure.message.chars().all(|character| "é\0…".contains(character)));
+    assert!(
+        failure
+            .message
+            .chars()
+            .all(|character| "é\0…".contains(character))
+    );
     let record = failed.node("only").unwrap();
     assert_eq!((record.attempt, record.status), (3, NodeStatus::Failed));
     assert_eq!(record.error.as_ref(), Some(&failure));
@@ -177,7 +191,12 @@ async fn c16_a_cancel_during_the_first_step_keeps_its_output_and_starts_no_secon
     assert_eq!(done.node("first").unwrap().status, NodeStatus::Completed);
     assert!(done.node("second").is_none());
     assert_eq!(nodes(&world.noted(run.id()).await), ["first"]);
-    let kinds: Vec<i16> = world.journal(run.id()).await.iter().map(|entry| entry.kind).collect();
+    let kinds: Vec<i16> = world
+        .journal(run.id())
+        .await
+        .iter()
+        .map(|entry| entry.kind)
+        .collect();
     assert_eq!(kinds, [COMPLETED, RUN_CANCELLED]);
     flow.close().await.unwrap();
 }
@@ -214,7 +233,10 @@ async fn a_body_that_outlasts_the_grace_period_is_fenced_out() {
     assert_eq!(done.status, InstanceStatus::Cancelled);
     assert!(done.nodes.is_empty() && done.state.lines.is_empty());
     until("the slot is free", async || {
-        world.number("SELECT count(*) FROM forktex_flow.active").await == 0
+        world
+            .number("SELECT count(*) FROM forktex_flow.active")
+            .await
+            == 0
     })
     .await;
     assert_eq!(world.count(run.id(), RUN_CANCELLED).await, 1);
@@ -238,11 +260,18 @@ async fn c19_a_panic_is_a_failed_attempt_and_the_worker_lives_on() {
     let error = first.error.as_ref().unwrap();
     assert_eq!((first.attempt, error.kind), (2, StepFailureKind::Panic));
     assert_eq!(error.message, "the first attempt panics");
-    assert_eq!(nodes(&world.noted(run.id()).await), ["first", "first", "second"]);
+    assert_eq!(
+        nodes(&world.noted(run.id()).await),
+        ["first", "first", "second"]
+    );
     assert_eq!(world.count(run.id(), ATTEMPT_FAILED).await, 1);
     let other = flow.start(Solo, tale("after the panic")).await.unwrap();
     assert_eq!(ended(&other).await.status, InstanceStatus::Completed);
     let workers = "SELECT count(*) FROM forktex_flow.worker";
-    assert_eq!(world.number(workers).await, 1, "it is still the same incarnation");
+    assert_eq!(
+        world.number(workers).await,
+        1,
+        "it is still the same incarnation"
+    );
     flow.close().await.unwrap();
 }

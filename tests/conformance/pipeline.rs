@@ -15,12 +15,19 @@ async fn c20_append_concatenates_with_what_is_there_and_stores_where_nothing_is(
     let mut begun = tale("c20");
     begun.lines = vec!["once".to_owned()];
     let existing = flow.start(Pair, begun).await.unwrap();
-    let missing = flow.run("tale.pair").state(json!({"title": "c20"})).await.unwrap();
+    let missing = flow
+        .run("tale.pair")
+        .state(json!({"title": "c20"}))
+        .await
+        .unwrap();
 
     let existing = ended(&existing).await;
     assert_eq!(existing.state.lines, ["once", "first", "second"]);
     assert_eq!(existing.input["lines"], json!(["once"]));
-    assert_eq!(ended(&missing).await.state["lines"], json!(["first", "second"]));
+    assert_eq!(
+        ended(&missing).await.state["lines"],
+        json!(["first", "second"])
+    );
     flow.close().await.unwrap();
 }
 
@@ -35,14 +42,21 @@ async fn c21_of_three_parallel_members_only_the_one_that_failed_runs_again() {
     let done = ended(&run).await;
 
     assert_eq!(done.status, InstanceStatus::Completed);
-    assert_eq!(done.state.lines, ["left", "middle", "right"], "merged as declared");
+    assert_eq!(
+        done.state.lines,
+        ["left", "middle", "right"],
+        "merged as declared"
+    );
     let mut noted: Vec<(String, i32)> = Vec::new();
     for (node, attempt, _) in world.noted(run.id()).await {
         noted.push((node, attempt));
     }
     noted.sort();
     let expected = [("left", 1), ("middle", 1), ("middle", 2), ("right", 1)];
-    assert_eq!(noted, expected.map(|(node, attempt)| (node.to_owned(), attempt)));
+    assert_eq!(
+        noted,
+        expected.map(|(node, attempt)| (node.to_owned(), attempt))
+    );
     assert_eq!(world.count(run.id(), COMPLETED).await, 3);
     assert_eq!(world.count(run.id(), ATTEMPT_FAILED).await, 1);
     flow.close().await.unwrap();
@@ -98,7 +112,10 @@ async fn c23_a_false_condition_is_asked_once_and_passes_the_state_on_unchanged()
     assert_eq!(done.state.lines, ["first", "last"]);
     assert_eq!(times_asked("c23 false"), 1);
     assert_eq!(world.count(run.id(), SKIPPED).await, 1);
-    assert_eq!(nodes(&world.noted(run.id()).await), ["first", "last", "last"]);
+    assert_eq!(
+        nodes(&world.noted(run.id()).await),
+        ["first", "last", "last"]
+    );
 
     let mut rich = tale("c23 true");
     rich.total = 1;
