@@ -27,7 +27,12 @@ pub(crate) fn step(options: TokenStream, item: &TokenStream, root: Root) -> Toke
     let Some(function) = parse::step::parse_item(item, &mut diagnostics) else {
         return fallback::item(item, diagnostics);
     };
-    match model::step::check(options, &function, root.clone(), &mut diagnostics) {
+    let checked = model::step::check(options, &function, root.clone(), &mut diagnostics);
+    if function.sig.receiver().is_some() {
+        // It stands in an `impl`, where no type can be declared beside it.
+        return fallback::item(item, diagnostics);
+    }
+    match checked {
         Some(step) if diagnostics.is_empty() => expand::step::expand(&step, &function),
         _ => fallback::step(&function, &root, diagnostics),
     }

@@ -2,7 +2,7 @@
 //! Where the expansion finds the library: in `forktex-flow`, behind the facade, or where `crate =`
 //! says.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::Path;
 
@@ -26,6 +26,16 @@ impl Root {
     /// The module that holds all that an expansion may name.
     pub(crate) fn private(&self) -> TokenStream {
         quote!(#self::__private)
+    }
+
+    /// The same, for code that the compiler shall see at `span` if it does not fit.
+    pub(crate) fn private_at(&self, span: Span) -> TokenStream {
+        let tokens = self.private().into_iter();
+        let moved = tokens.map(|mut token| {
+            token.set_span(span);
+            token
+        });
+        moved.collect()
     }
 }
 

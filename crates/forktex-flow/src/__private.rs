@@ -17,8 +17,8 @@ pub use crate::registry::Registration;
 pub use crate::state::delta::Delta;
 pub use crate::state::reducer::{self, Reducer};
 pub use crate::state::{
-    FieldSchema, IntoOption, IntoUpdate, State, StateError, StateSchema, StateUpdate, decode,
-    encode, from_input,
+    ExactItems, FieldSchema, IntoItems, IntoOption, IntoUpdate, State, StateError, StateSchema,
+    StateUpdate, decode, encode, from_input,
 };
 pub use crate::step::retry::RetryPolicy;
 pub use crate::step::{Resource, ResourceKey, Resources, Step};
@@ -49,14 +49,24 @@ pub const fn milliseconds(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// What the body of a step returned, as what [`Step::call`] returns.
-///
-/// # Errors
-/// The body's own.
-pub fn finish<S: State, U: IntoUpdate<S>, E: Into<StepError>>(
-    result: Result<U, E>,
-) -> StepResult<S::Update> {
-    result.map(IntoUpdate::into_update).map_err(Into::into)
+/// What the body of a step on states of type `S` returns.
+#[diagnostic::on_unimplemented(
+    message = "a step returns a `StepResult`, not `{Self}`",
+    label = "not a `StepResult`",
+    note = "return `StepResult<{S}Update>`, or `StepResult<()>` for no change"
+)]
+pub trait StepOutcome<S: State> {
+    /// As what [`Step::call`] returns.
+    ///
+    /// # Errors
+    /// The body's own.
+    fn finish(self) -> StepResult<S::Update>;
+}
+
+impl<S: State, U: IntoUpdate<S>, E: Into<StepError>> StepOutcome<S> for Result<U, E> {
+    fn finish(self) -> StepResult<S::Update> {
+        self.map(IntoUpdate::into_update).map_err(Into::into)
+    }
 }
 
 /// The error of an operation on a field that the state does not have.
@@ -100,6 +110,11 @@ pub fn reduce<T: DeserializeOwned>(
         return Ok(());
     }
     combine(existing, new)
+}
+
+/// Puts what the function of a `with` reducer makes of both values into the field.
+pub fn combine_with<T: Clone>(function: fn(T, T) -> T, existing: &mut T, new: T) {
+    *existing = function(existing.clone(), new);
 }
 
 /// What a field of an update holds after one more call of its setter.

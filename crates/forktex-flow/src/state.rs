@@ -82,12 +82,6 @@ pub trait IntoUpdate<S: State> {
     fn into_update(self) -> S::Update;
 }
 
-impl<S: State<Update = U>, U: StateUpdate<State = S>> IntoUpdate<S> for U {
-    fn into_update(self) -> U {
-        self
-    }
-}
-
 impl<S: State> IntoUpdate<S> for () {
     fn into_update(self) -> S::Update {
         S::Update::default()
@@ -115,6 +109,38 @@ impl<T> IntoOption<T> for Option<T> {
 impl IntoOption<String> for &str {
     fn into_option(self) -> Option<String> {
         Some(self.to_owned())
+    }
+}
+
+/// What the setter of a list, a set or a map takes: anything that yields its items.
+pub trait ExactItems<C> {
+    /// The collection.
+    fn into_items(self) -> C;
+}
+
+impl<I, C> ExactItems<C> for I
+where
+    I: IntoIterator<Item = C::Item>,
+    C: IntoIterator + FromIterator<C::Item>,
+{
+    fn into_items(self) -> C {
+        self.into_iter().collect()
+    }
+}
+
+/// As [`ExactItems`], and the items are converted, so that a `&str` does for a `String`.
+pub trait IntoItems<C> {
+    /// The collection.
+    fn into_items(self) -> C;
+}
+
+impl<I, C> IntoItems<C> for I
+where
+    I: IntoIterator<Item: Into<C::Item>>,
+    C: IntoIterator + FromIterator<C::Item>,
+{
+    fn into_items(self) -> C {
+        self.into_iter().map(Into::into).collect()
     }
 }
 

@@ -2,6 +2,8 @@
 //! What the macros make, without a database: states, steps and declarations.
 #![forbid(unsafe_code)]
 #![deny(missing_docs, warnings)]
+// The helpers of the tests are tests as well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::unnecessary_wraps)]
 
 #[path = "macros/pipeline.rs"]
 mod pipeline;

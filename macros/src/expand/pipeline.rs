@@ -2,8 +2,9 @@
 //! The struct, its `Workflow` in the words of the plain builder, and its registration.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
 use syn::{Fields, ItemStruct, Meta, Path, Token, Type};
 
 use super::{cfgs, retry};
@@ -55,12 +56,16 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
 
 fn node(node: &Node, state: &Type, root: &Root) -> TokenStream {
     let private = root.private();
-    let (step, name, when) = (&node.step, node.name.iter(), node.when.iter());
+    let (step, name) = (&node.step, node.name.iter());
+    let when = node
+        .when
+        .as_ref()
+        .map(|when| quote_spanned!(when.span()=> .when(#when)));
     let retry = retry::calls(&node.retry, root);
     quote! {
         #private::Node::<#state>::of::<#step>()
             #(.named(#name))*
-            #(.when(#when))*
+            #when
             #retry
     }
 }

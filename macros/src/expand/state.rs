@@ -104,10 +104,11 @@ fn apply(state: &State) -> TokenStream {
 /// How an existing value of the field meets a new one. Its tokens carry the span of the type, so that
 /// a type that the reducer does not take is where the compiler points.
 fn combine(state: &State, field: &Field) -> TokenStream {
-    let (private, ty, name) = (state.root.private(), &field.ty, &field.json_name);
+    let (ty, name) = (&field.ty, &field.json_name);
     let existing = Ident::new("existing", Span::mixed_site());
     let new = Ident::new("new", Span::mixed_site());
     let span = ty.span();
+    let private = state.root.private_at(span);
     let body = match &field.reducer {
         Reducer::Set => quote!(*#existing = #new;),
         Reducer::Append => {
@@ -120,9 +121,12 @@ fn combine(state: &State, field: &Field) -> TokenStream {
         Reducer::Add => {
             quote_spanned!(span=> #private::reducer::add::<#ty>(#name, #existing, #new)?;)
         }
-        Reducer::With(function) => quote_spanned! {function.span()=>
-            *#existing = #function(::core::clone::Clone::clone(#existing), #new);
-        },
+        Reducer::With(function) => {
+            let private = state.root.private_at(function.span());
+            quote_spanned! {function.span()=>
+                #private::combine_with::<#ty>(#function, #existing, #new);
+            }
+        }
     };
     quote! {
         |#existing: &mut #ty, #new: #ty| {

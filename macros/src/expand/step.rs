@@ -12,7 +12,6 @@ use crate::model::step::{StateForm, Step};
 
 /// Expands a step.
 pub(crate) fn expand(step: &Step, function: &ItemFn) -> TokenStream {
-    let private = step.root.private();
     let (ident, state) = (&function.sig.ident, &step.state);
     let name = ident.unraw().to_string();
     let cfgs = cfgs(&function.attrs);
@@ -20,13 +19,15 @@ pub(crate) fn expand(step: &Step, function: &ItemFn) -> TokenStream {
     let retry = retry::policy(&step.retry, &step.root);
     let resources = resource_keys(step);
     let body = call(step, ident);
+    let step_trait = step.root.private_at(state.span());
+    let step_trait = quote_spanned!(state.span()=> #step_trait::Step<#state>);
     quote! {
         #[allow(clippy::unused_async, clippy::needless_pass_by_value)]
         #function
         #marker
         #(#cfgs)*
         #[automatically_derived]
-        impl #private::Step<#state> for #ident {
+        impl #step_trait for #ident {
             const NAME: &'static str = #name;
             #retry
             #resources
@@ -74,22 +75,30 @@ fn call(step: &Step, function: &Ident) -> TokenStream {
         StateForm::Shared => quote!(#state),
         StateForm::Owned => quote!(#private::Arc::unwrap_or_clone(#state)),
     };
-    let result = quote!(#function(&#ctx, #state_argument #(, #names)*).await);
-    let finish =
-        quote_spanned!(step.output.span()=> #private::finish::<#state_type, _, _>(#result));
+    let at_output = step.output.span();
+    let outcome = step.root.private_at(at_output);
+    let mut callee = function.clone();
+    callee.set_span(function.span().located_at(at_output));
+    let result = quote_spanned!(at_output=> #callee(&#ctx, #state_argument #(, #names)*).await);
+    let finish = quote_spanned! {at_output=>
+        #outcome::StepOutcome::<#state_type>::finish(#result)
+    };
+    let future = quote_spanned! {function.span()=>
+        ::std::boxed::Box::pin(async move {
+            #(let #names = #resources.get::<#types>()?;)*
+            #finish
+        })
+    };
+    let at_state = state_type.span();
+    let state_trait = step.root.private_at(at_state);
+    let update = quote_spanned!(at_state=> <#state_type as #state_trait::State>::Update);
     quote! {
         fn call(
             #ctx: #private::Ctx,
             #state: #private::Arc<#state_type>,
             #resources: #private::Resources,
-        ) -> #private::BoxFuture<
-            'static,
-            #private::StepResult<<#state_type as #private::State>::Update>,
-        > {
-            ::std::boxed::Box::pin(async move {
-                #(let #names = #resources.get::<#types>()?;)*
-                #finish
-            })
+        ) -> #private::BoxFuture<'static, #private::StepResult<#update>> {
+            #future
         }
     }
 }

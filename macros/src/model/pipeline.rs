@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use proc_macro2::{Ident, Span};
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::{Expr, Fields, ItemStruct, LitInt, LitStr, Path, Type, parse_quote};
 
@@ -58,12 +58,12 @@ pub(crate) fn place(
 ) -> Option<Place> {
     let ident = structure.ident.clone();
     let generics = &structure.generics;
-    if !generics.params.is_empty() {
-        diagnostics.error(&generics.params, message::GENERIC_PIPELINE);
-        return None;
-    }
-    if let Some(clause) = &generics.where_clause {
-        diagnostics.error(clause, message::GENERIC_PIPELINE);
+    if !generics.params.is_empty() || generics.where_clause.is_some() {
+        // Of a struct with fields the derive says it.
+        if !matches!(structure.fields, Fields::Named(_)) {
+            let clause = &generics.where_clause;
+            diagnostics.error(quote!(#generics #clause), message::GENERIC_PIPELINE);
+        }
         return None;
     }
     let state = match (&structure.fields, &options.state) {
@@ -111,12 +111,9 @@ pub(crate) fn check(
     let version = options
         .version
         .and_then(|version| check_version(&version, diagnostics));
-    let stages = options.steps.map(|(bracket, stages)| {
-        if stages.is_empty() && diagnostics.is_empty() {
-            diagnostics.error_at(bracket.span.join(), message::NO_STEPS);
-        }
-        check_stages(stages, diagnostics)
-    });
+    let stages = options
+        .steps
+        .map(|stages| check_stages(stages, diagnostics));
     Some(Pipeline {
         place: place?.clone(),
         name: options.name?,
@@ -142,10 +139,7 @@ fn check_stages(stages: Vec<StageSyntax>, diagnostics: &mut Diagnostics) -> Vec<
             StageSyntax::Node(node) => {
                 Stage::Step(Box::new(check_node(*node, &mut names, diagnostics)))
             }
-            StageSyntax::Parallel(word, members) => {
-                if members.is_empty() && diagnostics.is_empty() {
-                    diagnostics.error(word, message::EMPTY_PARALLEL);
-                }
+            StageSyntax::Parallel(_, members) => {
                 let members = members.into_iter();
                 Stage::Parallel(
                     members

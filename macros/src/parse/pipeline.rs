@@ -6,6 +6,7 @@ use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::{Expr, ItemStruct, LitInt, LitStr, Path, Token, Type, bracketed, parenthesized, token};
 
+use super::first_word;
 use super::options::{self, CRATE, Keys, Known};
 use super::retry::{BACKOFF, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
 use crate::diagnostics::{Diagnostics, message};
@@ -26,7 +27,7 @@ pub(crate) struct PipelineOptions {
     pub(crate) name: Option<LitStr>,
     pub(crate) version: Option<LitInt>,
     pub(crate) state: Option<Type>,
-    pub(crate) steps: Option<(token::Bracket, Vec<StageSyntax>)>,
+    pub(crate) steps: Option<Vec<StageSyntax>>,
     pub(crate) root: Option<Path>,
     pub(crate) keys: Keys,
 }
@@ -91,7 +92,10 @@ fn read(
         "steps" if input.peek(token::Bracket) => {
             let content;
             let bracket = bracketed!(content in input);
-            pipeline.steps = Some((bracket, stages(&content, diagnostics)));
+            if content.is_empty() {
+                diagnostics.error_at(bracket.span.join(), message::NO_STEPS);
+            }
+            pipeline.steps = Some(stages(&content, diagnostics));
         }
         "steps" => return Err(input.error(message::write_option(STEPS.1))),
         _ => pipeline.root = Some(options::root(input)?),
@@ -129,6 +133,10 @@ fn stage(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<Optio
         "step" => node(&word, &content, diagnostics)?
             .map(Box::new)
             .map(StageSyntax::Node),
+        "parallel" if content.is_empty() => {
+            diagnostics.error(word, message::EMPTY_PARALLEL);
+            None
+        }
         "parallel" => Some(StageSyntax::Parallel(word, members(&content, diagnostics))),
         unknown => {
             diagnostics.error(&word, message::unknown_word(unknown));
@@ -209,7 +217,7 @@ fn drain(input: ParseStream) {
 pub(crate) fn parse_item(item: &TokenStream, diagnostics: &mut Diagnostics) -> Option<ItemStruct> {
     let parsed = syn::parse2::<ItemStruct>(item.clone());
     if parsed.is_err() {
-        diagnostics.error(item, message::PIPELINE_IS_NO_STRUCT);
+        diagnostics.error(first_word(item), message::PIPELINE_IS_NO_STRUCT);
     }
     parsed.ok()
 }

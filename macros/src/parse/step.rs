@@ -4,6 +4,7 @@
 use proc_macro2::TokenStream;
 use syn::{ItemFn, Path};
 
+use super::first_word;
 use super::options::{self, CRATE, Known};
 use super::retry::{BACKOFF, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
 use crate::diagnostics::{Diagnostics, message};
@@ -36,7 +37,7 @@ pub(crate) fn parse_options(tokens: TokenStream, diagnostics: &mut Diagnostics) 
 pub(crate) fn parse_item(item: &TokenStream, diagnostics: &mut Diagnostics) -> Option<ItemFn> {
     let parsed = syn::parse2::<ItemFn>(item.clone());
     if parsed.is_err() {
-        diagnostics.error(item, message::STEP_IS_NO_FUNCTION);
+        diagnostics.error(first_word(item), message::STEP_IS_NO_FUNCTION);
     }
     parsed.ok()
 }

@@ -15,8 +15,6 @@ async fn pay(_ctx: &Ctx, _state: &Order) -> StepResult<OrderUpdate> {
 }
 
 #[pipeline(name = "order", version = 1, state = Order, steps = [pay])]
-struct Shop<T> {
-    item: T,
-}
+struct Shop<const N: usize>;
 
 fn main() {}

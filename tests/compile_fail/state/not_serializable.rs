@@ -2,6 +2,7 @@
 //! A state serialises.
 
 use forktex::flow::prelude::*;
+#[allow(unused_imports)]
 use serde::{Deserialize, Serialize};
 
 #[derive(State, Clone)]

@@ -59,11 +59,6 @@ impl Delta {
     pub(crate) fn take_unresolved(&mut self) -> BTreeMap<String, Value> {
         self.operations.remove(&Reducer::With).unwrap_or_default()
     }
-
-    /// Whether some operation waits for a function of the service.
-    pub(crate) fn has_unresolved(&self) -> bool {
-        self.operations.contains_key(&Reducer::With)
-    }
 }
 
 /// A stored delta that does not fit the stored state.
@@ -86,6 +81,9 @@ pub fn fold(state: &mut Map<String, Value>, delta: &Delta) -> Result<(), FoldErr
         let slot = state.entry(field).or_insert(Value::Null);
         let folded = match reducer {
             Reducer::With => continue,
+            Reducer::Union if slot.is_null() => {
+                concatenate(&mut Value::Array(Vec::new()), value, true)
+            }
             _ if slot.is_null() => Some(value.clone()),
             Reducer::Set => Some(value.clone()),
             Reducer::Append => concatenate(slot, value, false),

@@ -57,33 +57,17 @@ impl Reducer {
     label = "needs a Vec or VecDeque"
 )]
 pub trait Append {
-    /// What it holds.
-    type Item;
-    /// Collects the items.
-    fn gather(items: impl Iterator<Item = Self::Item>) -> Self;
     /// Puts the items of `new` after the existing ones.
     fn append_all(&mut self, new: Self);
 }
 
 impl<T> Append for Vec<T> {
-    type Item = T;
-
-    fn gather(items: impl Iterator<Item = T>) -> Self {
-        items.collect()
-    }
-
     fn append_all(&mut self, new: Self) {
         self.extend(new);
     }
 }
 
 impl<T> Append for VecDeque<T> {
-    type Item = T;
-
-    fn gather(items: impl Iterator<Item = T>) -> Self {
-        items.collect()
-    }
-
     fn append_all(&mut self, new: Self) {
         self.extend(new);
     }
@@ -191,23 +175,11 @@ pub fn min<T: Comparable>(existing: &mut T, new: T) {
     label = "needs a Vec, BTreeSet or HashSet"
 )]
 pub trait Union {
-    /// What it holds.
-    type Item;
-    /// Collects the items, each once.
-    fn gather(items: impl Iterator<Item = Self::Item>) -> Self;
     /// Adds the items of `new` that are not there yet, in their order.
     fn unite(&mut self, new: Self);
 }
 
 impl<T: PartialEq> Union for Vec<T> {
-    type Item = T;
-
-    fn gather(items: impl Iterator<Item = T>) -> Self {
-        let mut gathered = Self::new();
-        gathered.unite(items.collect());
-        gathered
-    }
-
     fn unite(&mut self, new: Self) {
         for item in new {
             if !self.contains(&item) {
@@ -218,24 +190,12 @@ impl<T: PartialEq> Union for Vec<T> {
 }
 
 impl<T: Ord> Union for BTreeSet<T> {
-    type Item = T;
-
-    fn gather(items: impl Iterator<Item = T>) -> Self {
-        items.collect()
-    }
-
     fn unite(&mut self, new: Self) {
         self.extend(new);
     }
 }
 
-impl<T: Eq + Hash, H: BuildHasher + Default> Union for HashSet<T, H> {
-    type Item = T;
-
-    fn gather(items: impl Iterator<Item = T>) -> Self {
-        items.collect()
-    }
-
+impl<T: Eq + Hash, H: BuildHasher> Union for HashSet<T, H> {
     fn unite(&mut self, new: Self) {
         self.extend(new);
     }
@@ -252,45 +212,23 @@ pub fn union<C: Union>(existing: &mut C, new: C) {
     label = "needs a BTreeMap, HashMap or serde_json::Map"
 )]
 pub trait Merge {
-    /// A key and its value.
-    type Entry;
-    /// Collects the entries.
-    fn gather(entries: impl Iterator<Item = Self::Entry>) -> Self;
     /// Puts the entries of `new` into this map; an equal key takes the new value.
     fn absorb(&mut self, new: Self);
 }
 
 impl<K: Ord, V> Merge for BTreeMap<K, V> {
-    type Entry = (K, V);
-
-    fn gather(entries: impl Iterator<Item = (K, V)>) -> Self {
-        entries.collect()
-    }
-
     fn absorb(&mut self, new: Self) {
         self.extend(new);
     }
 }
 
-impl<K: Eq + Hash, V, H: BuildHasher + Default> Merge for HashMap<K, V, H> {
-    type Entry = (K, V);
-
-    fn gather(entries: impl Iterator<Item = (K, V)>) -> Self {
-        entries.collect()
-    }
-
+impl<K: Eq + Hash, V, H: BuildHasher> Merge for HashMap<K, V, H> {
     fn absorb(&mut self, new: Self) {
         self.extend(new);
     }
 }
 
 impl Merge for serde_json::Map<String, serde_json::Value> {
-    type Entry = (String, serde_json::Value);
-
-    fn gather(entries: impl Iterator<Item = (String, serde_json::Value)>) -> Self {
-        entries.collect()
-    }
-
     fn absorb(&mut self, new: Self) {
         self.extend(new);
     }

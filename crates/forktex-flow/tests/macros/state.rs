@@ -266,3 +266,12 @@ fn a_journal_folds_to_the_state_that_the_steps_saw() {
         assert_eq!(folded, typed, "seed {seed}");
     }
 }
+
+/// A field that was empty, and so left out of the stored state, is folded as the typed one is.
+#[test]
+fn a_union_into_an_absent_field_takes_each_item_once() {
+    let delta = Everything::encode(Everything::update().tags(["a", "a"])).unwrap();
+    let mut folded = serde_json::Map::new();
+    fold(&mut folded, &delta).unwrap();
+    assert_eq!(Value::from(folded), json!({"tags": ["a"]}));
+}

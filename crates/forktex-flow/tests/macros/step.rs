@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forktex_flow::__private::{IntoUpdate, Resources, Step};
+use forktex_flow::__private::{IntoUpdate, ResourceKey, Resources, Step};
 use forktex_flow::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +109,7 @@ fn a_resource_that_is_not_there_is_named() {
 #[test]
 fn the_resources_are_listed_for_the_flow() {
     let keys = <shared as Step<Count>>::resources();
-    let names: Vec<_> = keys.iter().map(|key| key.type_name()).collect();
+    let names: Vec<_> = keys.iter().map(ResourceKey::type_name).collect();
     assert_eq!(names.len(), 2);
     assert!(
         names[0].contains("dyn") && names[0].contains("Clock"),

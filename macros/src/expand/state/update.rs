@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The update type: a builder with one setter a field.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::TokenStream;
+use quote::quote;
 use syn::Attribute;
-use syn::spanned::Spanned;
 
 use super::combine;
 use crate::model::state::{Field, Reducer, Setter, State};
@@ -27,6 +26,11 @@ pub(crate) fn expand(state: &State) -> TokenStream {
     let names = fields.iter().map(|field| &field.json_name);
     let update_name = update.to_string();
     quote! {
+        #[automatically_derived]
+        impl #private::StateUpdate for #update {
+            type State = #ident;
+        }
+
         #[doc = #docs]
         #[must_use]
         #visibility struct #update {
@@ -34,8 +38,10 @@ pub(crate) fn expand(state: &State) -> TokenStream {
         }
 
         #[automatically_derived]
-        impl #private::StateUpdate for #update {
-            type State = #ident;
+        impl #private::IntoUpdate<#ident> for #update {
+            fn into_update(self) -> Self {
+                self
+            }
         }
 
         #[automatically_derived]
@@ -97,15 +103,6 @@ fn setter(state: &State, field: &Field) -> TokenStream {
 /// The type of the parameter, and the value that it makes.
 fn parameter(state: &State, field: &Field) -> (TokenStream, TokenStream) {
     let (private, ty) = (state.root.private(), &field.ty);
-    let (kind, member) = match field.reducer {
-        Reducer::Append => ("Append", "Item"),
-        Reducer::Union => ("Union", "Item"),
-        _ => ("Merge", "Entry"),
-    };
-    let (kind, member) = (Ident::new(kind, ty.span()), Ident::new(member, ty.span()));
-    let collection = quote_spanned!(ty.span()=> <#ty as #private::reducer::#kind>);
-    let member = quote!(#collection::#member);
-    let items = quote!(::core::iter::IntoIterator::into_iter(value));
     match &field.setter {
         Setter::Value => (quote!(#ty), quote!(value)),
         Setter::Into => (
@@ -117,18 +114,12 @@ fn parameter(state: &State, field: &Field) -> (TokenStream, TokenStream) {
             quote!(#private::IntoOption::into_option(value)),
         ),
         Setter::Items => (
-            quote!(impl ::core::iter::IntoIterator<Item = #member>),
-            quote!(#collection::gather(#items)),
+            quote!(impl #private::ExactItems<#ty>),
+            quote!(#private::ExactItems::into_items(value)),
         ),
         Setter::ItemsInto => (
-            quote! {
-                impl ::core::iter::IntoIterator<Item = impl ::core::convert::Into<#member>>
-            },
-            quote! {
-                #collection::gather(
-                    ::core::iter::Iterator::map(#items, ::core::convert::Into::into),
-                )
-            },
+            quote!(impl #private::IntoItems<#ty>),
+            quote!(#private::IntoItems::into_items(value)),
         ),
     }
 }

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A pipeline that is its own state is one type.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone, Serialize, Deserialize)]
+struct Order {
+    paid: bool,
+}
+
+#[step]
+async fn pay(_ctx: &Ctx, _state: &Order) -> StepResult<OrderUpdate> {
+    Ok(Order::update().paid(true))
+}
+
+#[pipeline(name = "order", version = 1, steps = [pay])]
+#[derive(Clone, Serialize, Deserialize)]
+struct Shop<T> {
+    item: T,
+}
+
+fn main() {}

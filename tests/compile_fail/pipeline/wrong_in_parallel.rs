@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A mistake inside a group is that mistake alone.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone, Serialize, Deserialize)]
+struct Order {
+    paid: bool,
+}
+
+#[step]
+async fn pay(_ctx: &Ctx, _state: &Order) -> StepResult<OrderUpdate> {
+    Ok(Order::update().paid(true))
+}
+
+#[pipeline(name = "order", version = 1, state = Order, steps = [parallel(step(name = "pay"))])]
+struct Shop;
+
+fn main() {}
