@@ -60,6 +60,27 @@ async fn c01_a_completed_run_that_is_made_to_resume_runs_no_body_again() {
 }
 
 #[tokio::test]
+async fn c01_a_run_that_had_recorded_its_end_runs_no_body_again_either() {
+    let world = World::create().await;
+    let flow = world.flow(Cast::default()).await;
+    flow.start_driver().await.unwrap();
+    let run = flow.start(Pair, tale("c01")).await.unwrap();
+    ended(&run).await;
+    for sql in [
+        "UPDATE forktex_flow.instance SET status = 'running', finished_at = NULL",
+        "INSERT INTO forktex_flow.active (instance_id, definition_id, epoch, ready_at)
+         SELECT instance_id, definition_id, 7, now() FROM forktex_flow.instance",
+    ] {
+        sqlx::query(sql).execute(&world.pool).await.unwrap();
+    }
+    let after = ended(&run).await;
+    assert_eq!(after.status, InstanceStatus::Completed);
+    assert_eq!(nodes(&world.noted(run.id()).await), ["first", "second"]);
+    assert_eq!(world.count(run.id(), RUN_COMPLETED).await, 1);
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn c02_a_killed_worker_is_followed_by_one_that_reuses_its_checkpoints() {
     let world = World::create().await;
     let flow = world.builder("other", Cast::default()).lease(LEASE * 2);

@@ -224,7 +224,8 @@ fn list(faults: &[BuildFault]) -> String {
 pub enum StartError {
     /// No such workflow is registered.
     #[error(
-        "workflow `{name}` is not registered ({registered} are){nearest}; if its crate is only a          dependency, add `use that_crate as _;`",
+        "workflow `{name}` is not registered ({registered} are){nearest}; if its crate is only a \
+         dependency, add `use that_crate as _;`",
         nearest = similar_workflow(.nearest.as_ref())
     )]
     UnknownWorkflow {
@@ -287,7 +288,8 @@ pub enum StartError {
     },
     /// The idempotency key belongs to a run with another input.
     #[error(
-        "idempotency key `{key}` of workflow `{workflow}` belongs to run {existing}, which was          started with another state; use another key"
+        "idempotency key `{key}` of workflow `{workflow}` belongs to run {existing}, which was \
+         started with another state; use another key"
     )]
     Conflict {
         /// The workflow.
@@ -326,7 +328,8 @@ fn similar_workflow(nearest: Option<&WorkflowName>) -> String {
 /// The code has another topology than the database for the same workflow and version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "workflow `{workflow}` version {version} was deployed with another topology ({difference});      give the changed one a new version"
+    "workflow `{workflow}` version {version} was deployed with another topology ({difference}); \
+     give the changed one a new version"
 )]
 #[non_exhaustive]
 pub struct TopologyChanged {

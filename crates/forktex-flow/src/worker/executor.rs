@@ -65,6 +65,8 @@ struct Execution {
     bodies: JoinSet<BodyResult>,
     in_flight: HashMap<Id, (usize, Instant)>,
     lost_attempts: u32,
+    /// The end that the journal tells of, of a run that is active all the same.
+    recorded_end: Option<Then>,
 }
 
 /// Where the run is after something was committed.
@@ -116,6 +118,10 @@ impl Execution {
             bodies: JoinSet::new(),
             in_flight: HashMap::new(),
             lost_attempts: run.lost_attempts,
+            recorded_end: run
+                .journal
+                .iter()
+                .find_map(|recorded| end_of(std::slice::from_ref(&recorded.entry))),
         })
     }
 
@@ -131,6 +137,12 @@ impl Execution {
     }
 
     async fn drive(&mut self, held: &mut Held) -> Course {
+        if let Some(end) = self.recorded_end.take() {
+            // Nothing is left to run or to record; the run's row is to say so too.
+            let mut checkpoint = self.checkpoint(held, Vec::new());
+            checkpoint.then = end;
+            return self.commit_checkpoint(held, checkpoint).await;
+        }
         let entries = self.decide(Event::Claimed);
         let mut course = self.commit(held, entries).await;
         if let Course::GoesOn = course {
@@ -322,7 +334,11 @@ impl Execution {
                 Course::GoesOn
             };
         }
-        let mut checkpoint = self.checkpoint(held, entries);
+        let checkpoint = self.checkpoint(held, entries);
+        self.commit_checkpoint(held, checkpoint).await
+    }
+
+    async fn commit_checkpoint(&mut self, held: &mut Held, mut checkpoint: Checkpoint) -> Course {
         loop {
             match held.shared.writer.commit(checkpoint.clone()).await {
                 Ok(Committed::Written) => return self.written(held, &checkpoint),
