@@ -217,8 +217,19 @@ pub fn from_input<S: State>(mut input: Value) -> Result<S, StateError> {
             fields.entry(field.name).or_insert(empty);
         }
     }
-    serde_json::from_value(input).map_err(|error| StateError::Decode {
-        field: S::SCHEMA.name.to_owned(),
+    // The line of the error tells the field, so each has one line of its own; a value names none.
+    let culprit = |input: &Value| {
+        let fields = input.as_object()?;
+        let lines: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{}:{value}", Value::from(name.as_str())))
+            .collect();
+        let text = format!("{{\n{}\n}}", lines.join(",\n"));
+        let line = serde_json::from_str::<S>(&text).err()?.line();
+        fields.keys().nth(line.checked_sub(2)?).cloned()
+    };
+    serde::Deserialize::deserialize(&input).map_err(|error| StateError::Decode {
+        field: culprit(&input).unwrap_or_else(|| S::SCHEMA.name.to_owned()),
         reason: error.to_string(),
     })
 }
