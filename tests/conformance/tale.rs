@@ -165,7 +165,7 @@ pub(crate) struct Options;
     name = "tale.asking", version = 1, state = Tale,
     steps = [
         step(act, name = "first"),
-        step(act, name = "maybe", when = |tale| ask(tale)),
+        step(act, name = "maybe", when = ask),
         step(act, name = "last"),
     ],
 )]
