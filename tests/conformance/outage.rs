@@ -8,8 +8,10 @@ use forktex::flow::prelude::*;
 use forktex::flow::{BuildError, CancelError, DriverError, ReadError, StartError};
 use forktex_testkit::{Postgres, PostgresOptions, Proxy, TestDatabase};
 
-use crate::tale::{Cast, Pair, line, tale};
-use crate::world::{ATTEMPT_FAILED, COMPLETED, Gate, RUN_CANCELLED, World, ended, nodes, until};
+use crate::tale::{Cast, Pair, Tale, line, tale};
+use crate::world::{
+    ATTEMPT_FAILED, COMPLETED, Gate, RUN_CANCELLED, RUN_COMPLETED, World, ended, nodes, until,
+};
 
 /// Whether the database could not be reached, or did not answer.
 fn is_outage(error: &DbError) -> bool {
@@ -73,6 +75,18 @@ async fn a_server_that_is_down_is_a_typed_error_and_no_run_is_lost() {
 #[tokio::test]
 async fn a_run_whose_server_restarts_during_a_step_finishes_as_if_it_had_not() {
     let server = Postgres::start(PostgresOptions::new()).await.unwrap();
+    finishes_after(&server, async || server.stop().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_run_whose_server_crashes_during_a_step_finishes_as_if_it_had_not() {
+    let options = PostgresOptions::new().durable();
+    let server = Postgres::start(options).await.unwrap();
+    finishes_after(&server, async || server.kill().await.unwrap()).await;
+}
+
+/// Takes the server away while a step runs, brings it back after the step's end.
+async fn finishes_after(server: &Postgres, hurt: impl AsyncFn()) {
     let world = World::on(server.create_database().await.unwrap()).await;
     let gate = Gate::new();
     let inside = gate.clone();
@@ -88,7 +102,7 @@ async fn a_run_whose_server_restarts_during_a_step_finishes_as_if_it_had_not() {
     flow.start_driver().await.unwrap();
     let run = flow.start(Pair, tale("restart")).await.unwrap();
     gate.until_arrived(1).await;
-    server.stop().await.unwrap();
+    hurt().await;
     // The step ends while there is no server to commit to.
     gate.open();
     server.restart().await.unwrap();
@@ -113,6 +127,59 @@ async fn a_run_whose_server_restarts_during_a_step_finishes_as_if_it_had_not() {
     let later = flow.start(Pair, tale("later")).await.unwrap();
     assert_eq!(ended(&later).await.status, InstanceStatus::Completed);
     flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn c07_a_worker_cut_off_for_longer_than_its_lease_is_told_and_its_output_refused() {
+    let world = World::create().await;
+    let proxy = Proxy::start(address_of(&world.database)).await.unwrap();
+    let url = proxy.url_through(world.database.url()).unwrap();
+    let gate = Gate::new();
+    let inside = gate.clone();
+    let cast = Cast::default().on("first", move |ctx, _| {
+        let gate = inside.clone();
+        async move {
+            ctx.cancelled().await;
+            gate.pass().await;
+            Ok(Tale::update().lines(["stale"]))
+        }
+    });
+    let cut_off = world.at(&url, "cut off", cast).db_options(impatient());
+    let cut_off = cut_off.lease(Duration::from_secs(1)).build().await.unwrap();
+    cut_off.start_driver().await.unwrap();
+    let run = cut_off.start(Pair, tale("c07")).await.unwrap();
+    world.until_noted(run.id(), "first", "cut off").await;
+    let other = world.builder("other", Cast::default());
+    let other = other.lease(Duration::from_secs(2)).build().await.unwrap();
+    other.start_driver().await.unwrap();
+    proxy.block();
+    proxy.cut();
+
+    // The body is told as soon as another worker may have the run, and ends after that one did.
+    gate.until_arrived(1).await;
+    let done = ended(&other.handle(run.id())).await;
+    gate.open();
+    proxy.unblock();
+    cut_off.close().await.unwrap();
+    assert_eq!(done.status, InstanceStatus::Completed);
+    assert_eq!(
+        other.get(run.id()).await.unwrap(),
+        done,
+        "a late write came through"
+    );
+    assert_eq!(done.state["lines"], json!(["first", "second"]));
+    let noted = world.noted(run.id()).await;
+    assert_eq!(nodes(&noted), ["first", "first", "second"]);
+    let workers: Vec<&str> = noted.iter().map(|noted| noted.2.as_str()).collect();
+    assert_eq!(workers, ["cut off", "other", "other"]);
+    let kinds: Vec<i16> = world
+        .journal(run.id())
+        .await
+        .iter()
+        .map(|entry| entry.kind)
+        .collect();
+    assert_eq!(kinds, [COMPLETED, COMPLETED, RUN_COMPLETED]);
+    other.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -162,7 +229,7 @@ async fn connections_cut_under_load_double_no_entry_and_lose_no_run() {
             .iter()
             .map(|entry| entry.kind)
             .collect();
-        assert_eq!(kinds, [1, 1, 5]);
+        assert_eq!(kinds, [COMPLETED, COMPLETED, RUN_COMPLETED]);
         assert_eq!(nodes(&world.noted(run.id()).await), ["first", "second"]);
     }
     let _ = flow.close().await;
