@@ -134,7 +134,7 @@ async fn c07_a_worker_cut_off_for_longer_than_its_lease_is_told_and_its_output_r
     let world = World::create().await;
     let proxy = Proxy::start(address_of(&world.database)).await.unwrap();
     let url = proxy.url_through(world.database.url()).unwrap();
-    let gate = Gate::new();
+    let (gate, held) = (Gate::new(), Gate::new());
     let inside = gate.clone();
     let cast = Cast::default().on("first", move |ctx, _| {
         let gate = inside.clone();
@@ -149,24 +149,32 @@ async fn c07_a_worker_cut_off_for_longer_than_its_lease_is_told_and_its_output_r
     cut_off.start_driver().await.unwrap();
     let run = cut_off.start(Pair, tale("c07")).await.unwrap();
     world.until_noted(run.id(), "first", "cut off").await;
-    let other = world.builder("other", Cast::default());
+    let inside = held.clone();
+    let cast = Cast::default().on("first", move |ctx, _| {
+        let held = inside.clone();
+        async move {
+            held.pass().await;
+            line(&ctx)
+        }
+    });
+    let other = world.builder("other", cast);
     let other = other.lease(Duration::from_secs(2)).build().await.unwrap();
     other.start_driver().await.unwrap();
     proxy.block();
     proxy.cut();
 
-    // The body is told as soon as another worker may have the run, and ends after that one did.
+    // The body is told when another worker may have the run, and ends while that one runs the step:
+    // nothing but the epoch stands between its output and the journal.
     gate.until_arrived(1).await;
-    let done = ended(&other.handle(run.id())).await;
-    gate.open();
+    held.until_arrived(1).await;
     proxy.unblock();
+    gate.open();
     cut_off.close().await.unwrap();
+    let journal = world.journal(run.id()).await;
+    assert!(journal.is_empty(), "a late write came through");
+    held.open();
+    let done = ended(&other.handle(run.id())).await;
     assert_eq!(done.status, InstanceStatus::Completed);
-    assert_eq!(
-        other.get(run.id()).await.unwrap(),
-        done,
-        "a late write came through"
-    );
     assert_eq!(done.state["lines"], json!(["first", "second"]));
     let noted = world.noted(run.id()).await;
     assert_eq!(nodes(&noted), ["first", "first", "second"]);
