@@ -4,10 +4,20 @@
 //! - [`TestDatabase::create`] gives a fresh database on a server shared by the whole test process.
 //! - [`Postgres::start`] gives a private server that a test may kill, pause and restart.
 //! - [`Proxy::start`] stands before any server, and cuts, delays and loses what passes.
+//! - `Redis`, `RedisCluster` and `TestRedis` (feature `redis`) do the same for Redis.
+//! - `S3` (feature `s3`) serves S3 from this process.
 //!
 //! Nothing outlives the process that asked for it: a guardian process watches a pipe to each
 //! server's owner, and stops the server and removes its folder when the owner ends, be it by
 //! return, panic or `SIGKILL`.
+//!
+//! # Features
+//!
+//! | Feature | Meaning |
+//! |---|---|
+//! | `redis` | Redis servers and clusters, from a local `redis-server` or `valkey-server` |
+//! | `s3` | An S3 server in the process |
+//! | `containers` | [`TestDatabase::create`] starts a container where no Postgres is installed |
 //!
 //! # Environment variables
 //!
@@ -15,6 +25,15 @@
 //! |---|---|
 //! | `FORKTEX_TEST_POSTGRES_URL` | Use this running server for [`TestDatabase::create`]; its role needs superuser, or `CREATEDB` and `CREATEROLE` |
 //! | `PG_BIN` | The folder of `initdb` and `postgres` |
+//! | `FORKTEX_TEST_REDIS_URL` | Use this running server for `TestRedis::create` |
+//! | `REDIS_BIN` | The folder of `redis-server` |
+//! | `TMPDIR` | Where servers keep their folders; where the tests run as root, the account `postgres` or `nobody` must be able to enter it |
+//!
+//! On a running server the kit creates two roles that it leaves there (see
+//! [`TestDatabase::APPLICATION_ROLE`] and [`TestDatabase::OWNER_ROLE`]), with a well-known
+//! password: name a server that is for tests. One run of many test processes shares a server by
+//! this variable: start one with [`Postgres::start`], and hand on its
+//! [`url`](Postgres::url)`("postgres")`.
 //!
 //! # Examples
 //!
@@ -37,6 +56,7 @@ mod error;
 mod folder;
 mod guardian;
 mod launch;
+mod owner;
 mod postgres;
 mod process;
 mod proxy;

@@ -4,17 +4,20 @@
 
 use std::path::PathBuf;
 
+use crate::folder;
+
 /// Options of [`Postgres::start`](crate::Postgres::start).
 ///
 /// By default the server is quick and forgets: `fsync`, `synchronous_commit` and
-/// `full_page_writes` are off. Data then survives a killed server, most often, but no measure of
-/// speed is honest and no promise about crashes is tested. Use [`durable`](Self::durable) for
-/// benchmarks and crash tests.
+/// `full_page_writes` are off, and its data lies in memory (`/dev/shm`, where that has 2 GiB free and
+/// `TMPDIR` is not set). Data then survives a killed server, most often, but no measure of speed is
+/// honest and no promise about crashes is tested. Use [`durable`](Self::durable) for benchmarks and
+/// crash tests.
 #[derive(Debug, Clone, Default)]
 pub struct PostgresOptions {
-    pub(crate) durable: bool,
-    pub(crate) folder: Option<PathBuf>,
-    pub(crate) settings: Vec<(String, String)>,
+    durable: bool,
+    folder: Option<PathBuf>,
+    settings: Vec<(String, String)>,
 }
 
 impl PostgresOptions {
@@ -23,14 +26,14 @@ impl PostgresOptions {
         Self::default()
     }
 
-    /// Turns `fsync`, `synchronous_commit` and `full_page_writes` on, as in production.
+    /// Turns `fsync`, `synchronous_commit` and `full_page_writes` on, as in production, and keeps the
+    /// data in the temporary folder, which is most often on disk.
     pub fn durable(mut self) -> Self {
         self.durable = true;
         self
     }
 
-    /// Keeps the server's folder in `parent` instead of the temporary folder, which may be in
-    /// memory. The server's account must be able to enter it.
+    /// Keeps the server's folder in `parent`. The server's account must be able to enter it.
     pub fn in_folder(mut self, parent: impl Into<PathBuf>) -> Self {
         self.folder = Some(parent.into());
         self
@@ -42,8 +45,18 @@ impl PostgresOptions {
         self
     }
 
+    /// Where the server's folder goes; `None` is the temporary folder.
+    pub(super) fn parent_folder(&self) -> Option<PathBuf> {
+        if self.folder.is_some() {
+            return self.folder.clone();
+        }
+        // Who sets TMPDIR has chosen a place.
+        let may_choose = !self.durable && std::env::var_os("TMPDIR").is_none();
+        may_choose.then(folder::in_memory).flatten()
+    }
+
     /// All settings in the order given to the server, the caller's last.
-    pub(crate) fn all_settings(&self) -> Vec<(String, String)> {
+    pub(super) fn all_settings(&self) -> Vec<(String, String)> {
         let durability = if self.durable { "on" } else { "off" };
         let defaults = [
             ("fsync", durability),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
-use super::initdb_cache::{SUPERUSER, SUPERUSER_PASSWORD, create_cluster};
+use super::initdb_cache::{DATA, SUPERUSER, SUPERUSER_PASSWORD, create_cluster};
 use super::{PostgresOptions, binaries};
 use crate::TestkitError;
 use crate::daemon::{Daemon, with_free_port};
@@ -27,18 +27,19 @@ impl Server {
     pub(crate) fn start(options: &PostgresOptions) -> Result<Self, TestkitError> {
         let bin_dir = binaries::find()?;
         // SIGQUIT is an "immediate" shutdown: the server ends its processes and then itself.
-        let daemon = Daemon::new("Postgres", "postgres", options.folder.as_deref(), "QUIT")?;
+        let daemon = Daemon::new(
+            "Postgres",
+            "postgres",
+            options.parent_folder().as_deref(),
+            "QUIT",
+        )?;
         let mut server = Self {
             daemon,
             bin_dir,
             port: 0,
             settings: options.all_settings(),
         };
-        create_cluster(
-            &server.bin_dir,
-            &server.data_folder(),
-            server.daemon.account(),
-        )?;
+        create_cluster(&server.bin_dir, server.folder(), server.daemon.account())?;
         server.port = with_free_port(launch::free_port, |port| server.start_on(port))?;
         Ok(server)
     }
@@ -63,7 +64,7 @@ impl Server {
     }
 
     pub(crate) fn data_folder(&self) -> PathBuf {
-        self.daemon.folder().join("data")
+        self.daemon.folder().join(DATA)
     }
 
     pub(crate) fn kill(&self) -> Result<(), TestkitError> {

@@ -11,29 +11,29 @@ use forktex_testkit::{Postgres, PostgresOptions, TestDatabase};
 use sqlx::{Connection as _, PgConnection};
 
 const ROLE: &str = "FORKTEX_TESTKIT_VICTIM";
-const URL: &str = "FORKTEX_TEST_POSTGRES_URL";
+const POSTGRES_URL: &str = "FORKTEX_TEST_POSTGRES_URL";
+const REDIS_URL: &str = "FORKTEX_TEST_REDIS_URL";
 
 /// A running copy of this binary, and what it reported.
 struct Victim {
     process: Child,
     /// Held open: the victim goes on writing to it.
     output: BufReader<ChildStdout>,
-    report: Vec<String>,
+    report: String,
 }
 
 impl Victim {
-    /// Starts the test `name` as a victim, and waits for its report.
-    fn start(name: &str, postgres_url: Option<&str>) -> Self {
+    /// Starts the test `name` as a victim with these variables, and waits for its report.
+    fn start(name: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", name, "--nocapture"])
             .env(ROLE, "1")
-            .env_remove(URL)
+            .env_remove(POSTGRES_URL)
+            .env_remove(REDIS_URL)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        if let Some(url) = postgres_url {
-            command.env(URL, url);
-        }
         let mut process = command.spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());
         let report = output
@@ -48,7 +48,7 @@ impl Victim {
         Self {
             process,
             output,
-            report: report.split(' ').map(str::to_owned).collect(),
+            report,
         }
     }
 
@@ -70,8 +70,8 @@ fn is_victim() -> bool {
 }
 
 /// Tells the other side what we have, and waits to be killed or told to finish.
-fn report_and_wait(parts: &[String]) {
-    println!("\nREPORT {}", parts.join(" "));
+fn report_and_wait(report: &str) {
+    println!("\nREPORT {report}");
     std::io::stdout().flush().unwrap();
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
@@ -136,13 +136,13 @@ async fn private_servers_as_victim() {
     frozen.pause().await.unwrap();
     let folders =
         [&crashed, &frozen, &running].map(|server| server.socket_folder().display().to_string());
-    report_and_wait(&folders);
+    report_and_wait(&folders.join(" "));
 }
 
 #[test]
 fn a_killed_process_leaves_no_server_and_no_folder() {
-    let victim = Victim::start("victim::private_servers_as_victim", None);
-    let folders: Vec<PathBuf> = victim.report.iter().map(PathBuf::from).collect();
+    let victim = Victim::start("victim::private_servers_as_victim", &[]);
+    let folders: Vec<PathBuf> = victim.report.split(' ').map(PathBuf::from).collect();
     let counts: Vec<usize> = folders
         .iter()
         .map(|folder| processes_in(folder).len())
@@ -186,25 +186,26 @@ async fn a_database_on_a_running_server_as_victim() {
         .execute(&mut application)
         .await
         .unwrap_err();
-    report_and_wait(&[database.name().to_owned()]);
+    report_and_wait(database.name());
 }
 
 async fn a_running_server_is_left_as_it_was(url: &str) {
     const NAME: &str = "victim::a_database_on_a_running_server_as_victim";
+    let variables = [(POSTGRES_URL, url)];
     let before = databases(url).await;
-    let killed = Victim::start(NAME, Some(url));
-    let left = killed.report[0].clone();
+    let killed = Victim::start(NAME, &variables);
+    let left = killed.report.clone();
     killed.kill();
     assert!(databases(url).await.contains(&left));
 
-    let alive = Victim::start(NAME, Some(url));
+    let alive = Victim::start(NAME, &variables);
     assert!(
         !databases(url).await.contains(&left),
         "the next process did not sweep"
     );
     // A third one sweeps what is stale, and not what the second still uses.
-    Victim::start(NAME, Some(url)).finish();
-    assert!(databases(url).await.contains(&alive.report[0]));
+    Victim::start(NAME, &variables).finish();
+    assert!(databases(url).await.contains(&alive.report));
     alive.finish();
     assert_eq!(databases(url).await, before);
 }
@@ -230,4 +231,126 @@ async fn a_running_server_is_left_as_it_was_by_a_lesser_administrator() {
         postgres.address()
     );
     a_running_server_is_left_as_it_was(&url).await;
+}
+
+/// The guardian is killed as well, so that only the next process can clean up.
+#[tokio::test]
+async fn a_server_whose_guardian_died_too_is_removed_by_the_next_process() {
+    let parent = std::env::temp_dir().join(format!("forktex-orphans-{}", std::process::id()));
+    std::fs::create_dir(&parent).unwrap();
+    let parent = parent.canonicalize().unwrap();
+    let variables = [("TMPDIR", parent.to_str().unwrap())];
+    let victim = Victim::start("victim::private_servers_as_victim", &variables);
+    let folders: Vec<PathBuf> = victim.report.split(' ').map(PathBuf::from).collect();
+    for process in std::fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
+        let command = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+        if command.starts_with("sh\0-c\0") && command.contains(parent.to_str().unwrap()) {
+            let pid = process.file_name();
+            assert!(
+                Command::new("kill")
+                    .arg("-KILL")
+                    .arg(pid)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        }
+    }
+    victim.kill();
+    assert!(!processes_in(&folders[2]).is_empty());
+    assert!(folders.iter().all(|folder| folder.exists()));
+
+    let next = Postgres::start(PostgresOptions::new().in_folder(&parent))
+        .await
+        .unwrap();
+    for folder in folders {
+        wait_until("the removal of a folder", || !folder.exists());
+        assert_eq!(processes_in(&folder), Vec::<PathBuf>::new());
+    }
+    assert!(next.socket_folder().exists());
+    drop(next);
+    let left = || std::fs::read_dir(&parent).unwrap().count();
+    // The cache alone.
+    wait_until("the removal of the last folder", || left() == 1);
+    std::fs::remove_dir_all(&parent).unwrap();
+}
+
+/// What an error says to the person who reads it, on one line.
+async fn complaints() -> String {
+    let mut complaints = vec![TestDatabase::create().await.unwrap_err().to_string()];
+    #[cfg(feature = "redis")]
+    complaints.push(
+        forktex_testkit::TestRedis::create()
+            .await
+            .unwrap_err()
+            .to_string(),
+    );
+    complaints.join("; ").replace('\n', " ")
+}
+
+#[tokio::test]
+async fn a_machine_without_servers_as_victim() {
+    if is_victim() {
+        report_and_wait(&complaints().await);
+    }
+}
+
+#[test]
+fn a_missing_server_is_named_with_its_remedy() {
+    const NAME: &str = "victim::a_machine_without_servers_as_victim";
+    let variables = [("PATH", "/nonexistent"), ("PG_BIN", "/nonexistent")];
+    let victim = Victim::start(NAME, &variables);
+    assert!(
+        victim.report.contains("PG_BIN is set to /nonexistent"),
+        "{}",
+        victim.report
+    );
+    #[cfg(feature = "redis")]
+    assert!(victim.report.contains("install"), "{}", victim.report);
+    victim.finish();
+
+    let variables = [(POSTGRES_URL, "postgres:secret"), (REDIS_URL, "localhost")];
+    let victim = Victim::start(NAME, &variables);
+    assert!(victim.report.contains(POSTGRES_URL), "{}", victim.report);
+    assert!(!victim.report.contains("secret"), "{}", victim.report);
+    #[cfg(feature = "redis")]
+    assert!(victim.report.contains(REDIS_URL), "{}", victim.report);
+    victim.finish();
+}
+
+#[cfg(all(feature = "redis", feature = "s3"))]
+#[tokio::test]
+async fn redis_and_s3_as_victim() {
+    use forktex_testkit::{Redis, RedisOptions, S3, TestRedis};
+
+    if !is_victim() {
+        return;
+    }
+    let s3 = S3::start().await.unwrap();
+    s3.create_bucket("pictures").await.unwrap();
+    let frozen = Redis::start(RedisOptions::new()).await.unwrap();
+    frozen.pause().await.unwrap();
+    let _running = Redis::start(RedisOptions::new().durable()).await.unwrap();
+    report_and_wait(TestRedis::create().await.unwrap().url());
+}
+
+#[cfg(all(feature = "redis", feature = "s3"))]
+#[test]
+fn a_killed_process_leaves_no_redis_and_no_bucket() {
+    let parent = std::env::temp_dir().join(format!("forktex-victim-{}", std::process::id()));
+    std::fs::create_dir(&parent).unwrap();
+    let parent = parent.canonicalize().unwrap();
+    let variables = [
+        ("TMPDIR", parent.to_str().unwrap()),
+        (REDIS_URL, "redis://cache.test"),
+    ];
+    let victim = Victim::start("victim::redis_and_s3_as_victim", &variables);
+    assert_eq!(victim.report, "redis://cache.test");
+    let left = || std::fs::read_dir(&parent).unwrap().count();
+    assert_eq!(left(), 3);
+    assert_eq!(processes_in(&parent).len(), 2);
+    victim.kill();
+    wait_until("the removal of the folders", || left() == 0);
+    assert_eq!(processes_in(&parent), Vec::<PathBuf>::new());
+    std::fs::remove_dir(&parent).unwrap();
 }
