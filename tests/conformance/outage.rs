@@ -191,12 +191,54 @@ async fn c07_a_worker_cut_off_for_longer_than_its_lease_is_told_and_its_output_r
 }
 
 #[tokio::test]
+async fn a_checkpoint_whose_answer_is_lost_is_written_once() {
+    let world = World::create().await;
+    let proxy = Proxy::start(address_of(&world.database)).await.unwrap();
+    let url = proxy.url_through(world.database.url()).unwrap();
+    let gate = Gate::new();
+    let inside = gate.clone();
+    let cast = Cast::default().on("first", move |ctx, _| {
+        let gate = inside.clone();
+        async move {
+            gate.pass().await;
+            line(&ctx)
+        }
+    });
+    let flow = world.at(&url, "worker", cast).build().await.unwrap();
+    flow.start_driver().await.unwrap();
+    let run = flow.start(Pair, tale("lost answer")).await.unwrap();
+    gate.until_arrived(1).await;
+    // The answer is on its way for longer than it takes to see the row and cut the wire.
+    proxy.delay(Duration::from_millis(500));
+    gate.open();
+    until("the checkpoint is committed", async || {
+        world.count(run.id(), COMPLETED).await == 1
+    })
+    .await;
+    proxy.cut();
+    proxy.delay(Duration::ZERO);
+
+    let done = ended(&run).await;
+    assert_eq!(done.status, InstanceStatus::Completed);
+    assert_eq!(done.state.lines, ["first", "second"]);
+    let journal = world.journal(run.id()).await;
+    let kinds: Vec<i16> = journal.iter().map(|entry| entry.kind).collect();
+    assert_eq!(kinds, [COMPLETED, COMPLETED, RUN_COMPLETED]);
+    assert_eq!(
+        nodes(&world.noted(run.id()).await),
+        ["first", "second"],
+        "a body ran again"
+    );
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn connections_cut_under_load_double_no_entry_and_lose_no_run() {
     const RUNS: usize = 60;
     let world = World::create().await;
     let proxy = Proxy::start(address_of(&world.database)).await.unwrap();
     let url = proxy.url_through(world.database.url()).unwrap();
-    let flow = world.at(&url, "worker", Cast::default());
+    let flow = world.at(&url, "worker", Cast::default()).slots(4);
     let flow = flow.build().await.unwrap();
     // Held back answers are what a cut loses: the commit happened, and nobody was told.
     let mut runs = Vec::new();
