@@ -289,7 +289,7 @@ pub enum StartError {
     /// The idempotency key belongs to a run with another input.
     #[error(
         "idempotency key `{key}` of workflow `{workflow}` belongs to run {existing}, which was \
-         started with another state; use another key"
+         started with another state or version; use another key"
     )]
     Conflict {
         /// The workflow.
@@ -352,7 +352,7 @@ pub enum DriverError {
     #[error(transparent)]
     Topology(#[from] TopologyChanged),
     /// The database could not do it.
-    #[error("cannot start the driver: {0}")]
+    #[error("the driver cannot reach its tables: {0}")]
     Database(#[from] DbError),
 }
 

@@ -178,6 +178,10 @@ impl Flow {
     ///
     /// The run is durable when the future resolves. One statement, shared with others that start at
     /// the same time; where this process has a free slot, the first step starts at once.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a unit struct that names the workflow"
+    )]
     pub fn start<W: Workflow>(&self, workflow: W, state: W::State) -> StartBuilder<W> {
         let _ = workflow;
         StartBuilder::new(self.clone(), state)

@@ -142,19 +142,17 @@ impl<S: DeserializeOwned + Send + 'static> IntoFuture for Wait<S> {
             let Some(timeout) = self.timeout else {
                 return Ok(self.run.ended().await?);
             };
-            match tokio::time::timeout(timeout, self.run.ended()).await {
-                Ok(ended) => Ok(ended?),
-                Err(_) => {
-                    let snapshot = self.run.refresh().await?;
-                    if snapshot.status.is_terminal() {
-                        return Ok(snapshot);
-                    }
-                    Err(WaitError::Timeout {
-                        snapshot: Box::new(snapshot),
-                        waited: timeout,
-                    })
-                }
+            if let Ok(ended) = tokio::time::timeout(timeout, self.run.ended()).await {
+                return Ok(ended?);
             }
+            let snapshot = self.run.refresh().await?;
+            if snapshot.status.is_terminal() {
+                return Ok(snapshot);
+            }
+            Err(WaitError::Timeout {
+                snapshot: Box::new(snapshot),
+                waited: timeout,
+            })
         })
     }
 }
@@ -168,7 +166,10 @@ impl<S: DeserializeOwned + Send + 'static> Run<S> {
             if instance.status.is_terminal() {
                 return Ok(instance);
             }
-            let _ = ended.await;
+            if ended.await.is_err() {
+                // The flow is closed, and with it what would have told: look by ourselves.
+                tokio::time::sleep(WAIT_POLL).await;
+            }
         }
     }
 }
@@ -307,24 +308,43 @@ pub(crate) fn typed<S: DeserializeOwned>(instance: Instance) -> Result<Instance<
 }
 
 /// Who waits for which run in this process.
-#[derive(Default)]
 pub(crate) struct Endings {
-    waiting: Mutex<HashMap<InstanceId, Vec<oneshot::Sender<()>>>>,
+    /// `None` once the flow is closed.
+    waiting: Mutex<Option<Waiting>>,
     someone_waits: Notify,
 }
 
+type Waiting = HashMap<InstanceId, Vec<oneshot::Sender<()>>>;
+
 impl Endings {
-    /// Resolves when the run may have ended.
+    pub(crate) fn new() -> Self {
+        Self {
+            waiting: Mutex::new(Some(HashMap::new())),
+            someone_waits: Notify::new(),
+        }
+    }
+
+    /// Nobody will tell any more: those who wait are to look by themselves.
+    pub(crate) fn close(&self) {
+        self.waiting().take();
+    }
+
+    /// Resolves when the run may have ended; errs when nobody will tell any more.
     fn listen(&self, instance: InstanceId) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        self.waiting().entry(instance).or_default().push(sender);
+        if let Some(waiting) = &mut *self.waiting() {
+            waiting.entry(instance).or_default().push(sender);
+        }
         self.someone_waits.notify_one();
         receiver
     }
 
     /// Wakes those who wait for the run.
     pub(crate) fn announce(&self, instance: InstanceId) {
-        let waiting = self.waiting().remove(&instance);
+        let waiting = self
+            .waiting()
+            .as_mut()
+            .and_then(|waiting| waiting.remove(&instance));
         for sender in waiting.into_iter().flatten() {
             let _ = sender.send(());
         }
@@ -334,13 +354,15 @@ impl Endings {
     /// lost, the table is the truth.
     pub(crate) async fn poll(&self, store: &dyn Store) -> ! {
         loop {
-            let instances: Vec<InstanceId> = {
-                let mut waiting = self.waiting();
-                waiting.retain(|_, senders| {
-                    senders.retain(|sender| !sender.is_closed());
-                    !senders.is_empty()
-                });
-                waiting.keys().copied().collect()
+            let instances: Vec<InstanceId> = match &mut *self.waiting() {
+                None => Vec::new(),
+                Some(waiting) => {
+                    waiting.retain(|_, senders| {
+                        senders.retain(|sender| !sender.is_closed());
+                        !senders.is_empty()
+                    });
+                    waiting.keys().copied().collect()
+                }
             };
             if instances.is_empty() {
                 self.someone_waits.notified().await;
@@ -352,14 +374,14 @@ impl Endings {
                     .into_iter()
                     .for_each(|instance| self.announce(instance)),
                 Err(error) => {
-                    tracing::debug!(%error, "cannot look up the runs that are waited for")
+                    tracing::debug!(%error, "cannot look up the runs that are waited for");
                 }
             }
             tokio::time::sleep(WAIT_POLL).await;
         }
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<InstanceId, Vec<oneshot::Sender<()>>>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Option<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -51,6 +51,7 @@ macro_rules! name {
             }
 
             /// A name that is known to be well formed.
+            #[allow(dead_code, reason = "not every kind of name has one")]
             pub(crate) fn unchecked(text: &str) -> Self {
                 debug_assert!(Self::new(text).is_ok(), "{text:?}");
                 Self(text.into())

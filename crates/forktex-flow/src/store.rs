@@ -64,8 +64,6 @@ pub(crate) struct ClaimedRun {
     pub(crate) input: Value,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) journal: Vec<Recorded>,
-    /// Whether it is claimed as a suspect, to be run with no other suspect beside it.
-    pub(crate) is_suspect: bool,
     /// Losses while alone that the journal does not account for yet.
     pub(crate) lost_attempts: u32,
     /// The database's clock at the claim.
@@ -123,6 +121,10 @@ pub(crate) enum Cancelled {
 
 /// What a worker learns once a second.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is the answer to a question of its own"
+)]
 pub(crate) struct Pulse {
     pub(crate) lease_held: bool,
     pub(crate) leading: bool,

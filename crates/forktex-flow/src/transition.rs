@@ -418,10 +418,7 @@ impl Course<'_> {
     /// Asks the conditions of the stage just entered, through as many stages as are skipped whole.
     fn skip_members(&mut self) {
         let mut stage_asked = None;
-        loop {
-            let Position::At { members, .. } = &self.snapshot.position else {
-                break;
-            };
+        while let Position::At { members, .. } = &self.snapshot.position {
             if stage_asked == Some(self.snapshot.superstep)
                 || members
                     .iter()
@@ -545,3 +542,6 @@ const _: () = assert!(
     RESOLVED_MEMBER > 1_000,
     "members are counted below the place of the resolved entry"
 );
+
+#[cfg(test)]
+mod tests;

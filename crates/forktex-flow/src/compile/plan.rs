@@ -10,15 +10,15 @@ use crate::identifier::NodeName;
 
 /// A node's place in [`Plan::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeIndex(pub(crate) usize);
+pub(crate) struct NodeIndex(pub(crate) usize);
 
 /// A stage's place in [`Plan::stages`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StageIndex(pub(crate) usize);
+pub(crate) struct StageIndex(pub(crate) usize);
 
 /// A checked workflow as stages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub(crate) nodes: Vec<NodeName>,
     pub(crate) conditional: Vec<bool>,
     pub(crate) stages: Vec<Stage>,
@@ -27,7 +27,7 @@ pub struct Plan {
 
 /// Nodes that run at the same time; one alone for most.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// In the order in which their updates are merged.
     pub(crate) members: Vec<NodeIndex>,
     pub(crate) exit: Exit,
@@ -35,7 +35,7 @@ pub struct Stage {
 
 /// Where a stage leads when its members are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// To another stage.
     Stage(StageIndex),
     /// To the end of the run.

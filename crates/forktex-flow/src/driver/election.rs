@@ -26,10 +26,9 @@ enum Action {
 
 fn action(is_leading: bool, pulse: &Pulse) -> Action {
     match (is_leading, pulse.leading) {
-        (true, true) => Action::Nothing,
         (true, false) => Action::StepDown,
         (false, _) if pulse.leader_age.is_none_or(|age| age >= STALE_AFTER) => Action::Contend,
-        (false, _) => Action::Nothing,
+        _ => Action::Nothing,
     }
 }
 
@@ -71,7 +70,7 @@ pub(super) async fn run(
                     }
                     Ok(Ok(false)) => {}
                     Ok(Err(error)) => {
-                        tracing::debug!(%error, "cannot stand for election; trying again")
+                        tracing::debug!(%error, "cannot stand for election; trying again");
                     }
                     Err(_) => tracing::debug!("standing for election took too long; trying again"),
                 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::handle::Access;
 use crate::identifier::InstanceId;
@@ -26,13 +26,20 @@ const LISTEN_PAUSE: Duration = Duration::from_secs(1);
 /// Ends its tasks when it is dropped.
 pub(super) struct Background {
     notices: Notices,
+    access: Arc<Access>,
     stop: CancellationToken,
-    _guard: DropGuard,
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 impl Background {
     pub(super) fn stop(&self) {
         self.stop.cancel();
+        self.access.endings.close();
     }
 
     pub(super) fn notices(&self) -> &Notices {
@@ -59,13 +66,14 @@ impl Background {
         if let Some(receiver) = receiver {
             spawn(&stop, receive_notices(receiver, Arc::clone(&access), local));
         }
+        let waited_for = Arc::clone(&access);
         spawn(&stop, async move {
-            let store: Arc<dyn Store> = Arc::clone(&access.store);
-            access.endings.poll(&*store).await;
+            let store: Arc<dyn Store> = Arc::clone(&waited_for.store);
+            waited_for.endings.poll(&*store).await;
         });
         Self {
             notices,
-            _guard: stop.clone().drop_guard(),
+            access,
             stop,
         }
     }

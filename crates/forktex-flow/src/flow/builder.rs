@@ -186,18 +186,15 @@ impl FlowBuilder {
         let access = Arc::new(Access {
             store: Arc::clone(&store) as Arc<dyn Store>,
             registry: Arc::clone(&registry),
-            endings: Endings::default(),
+            endings: Endings::new(),
             cancel_notice: {
                 let notices = notices.clone();
                 Box::new(move |instance| notices.send(Notice::Cancelling(instance)))
             },
         });
-        let receiver: Option<Box<dyn NoticeReceiver>> = match self.listens {
-            true => Some(Box::new(PostgresReceiver::new(PostgresStore::clone(
-                &store,
-            )))),
-            false => None,
-        };
+        let receiver = self.listens.then(|| -> Box<dyn NoticeReceiver> {
+            Box::new(PostgresReceiver::new(PostgresStore::clone(&store)))
+        });
         let (starter, _tasks) = Starter::start(Arc::clone(&store) as Arc<dyn Store>, &stop);
         let background = Background::start(
             stop,

@@ -25,7 +25,7 @@ use crate::worker::group_commit::{GroupCommit, Pending};
 use crate::worker::{Reservation, STATE_BYTES_MAX};
 
 /// The most bytes that the metadata of a run may have.
-pub const METADATA_BYTES_MAX: usize = 64 * 1024;
+const METADATA_BYTES_MAX: usize = 64 * 1024;
 
 /// The most characters that an idempotency key may have.
 const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 200;
@@ -378,7 +378,6 @@ fn finish(pending: Pending<Start, Outcome>, outcome: Outcome) {
             input: run.input,
             metadata: run.metadata,
             journal: Vec::new(),
-            is_suspect: false,
             lost_attempts: 0,
             claimed_at,
         }),

@@ -47,6 +47,10 @@ pub(crate) enum Entry {
 
 /// Which visit of which node, and its place in the order of merging.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "a visit has a number, and that is its name"
+)]
 pub(crate) struct Visit {
     /// The count of stages that the run has entered, from 1.
     pub(crate) superstep: u32,
@@ -62,6 +66,7 @@ pub(crate) const RESOLVED_MEMBER: u16 = i16::MAX as u16;
 
 /// An entry as stored.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "the column's name")]
 pub(crate) struct Recorded {
     pub(crate) sequence: i64,
     pub(crate) recorded_at: OffsetDateTime,

@@ -14,12 +14,12 @@ pub const MAX_ATTEMPTS_LIMIT: u32 = 1_000;
 /// The delays by default: half a minute, two minutes, five minutes; the last repeats.
 pub const BACKOFF_DEFAULT: &[Duration] = &[
     Duration::from_secs(30),
-    Duration::from_secs(120),
-    Duration::from_secs(300),
+    Duration::from_mins(2),
+    Duration::from_mins(5),
 ];
 
 /// The longest delay or timeout that a step may be given: 30 days.
-pub const DURATION_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub const DURATION_LIMIT: Duration = Duration::from_hours(30 * 24);
 
 /// How a step is retried and how long an attempt may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ mod tests {
     fn beyond_the_list_the_last_delay_repeats() {
         let policy = RetryPolicy {
             max_attempts: 6,
-            backoff: Some(vec![Duration::from_secs(10), Duration::from_secs(60)]),
+            backoff: Some(vec![Duration::from_secs(10), Duration::from_mins(1)]),
             timeout: None,
         };
         let delays: Vec<_> = (1..=6)

@@ -4,6 +4,7 @@
 //! Only a run's claimer or owner locks its row in `active`; a cancellation is the one exception, and
 //! is short. Whatever else is to reach a run must not lock it.
 
+mod checkpoint_arrays;
 pub(crate) mod notify;
 mod pulse;
 pub(crate) mod row;
@@ -27,6 +28,7 @@ use crate::error::TopologyChanged;
 use crate::identifier::{DefinitionId, Epoch, InstanceId, WorkerId};
 use crate::instance::InstanceStatus;
 use crate::instance::journal::Recorded;
+use checkpoint_arrays::CheckpointArrays;
 use row::{JournalColumns, microseconds, unreadable};
 use statement::Statements;
 
@@ -52,14 +54,6 @@ impl PostgresStore {
             schema: schema.to_owned(),
             statements: Statements::for_schema(schema)?,
         })
-    }
-
-    pub(crate) fn db(&self) -> &Db {
-        &self.db
-    }
-
-    pub(crate) fn statements(&self) -> &Statements {
-        &self.statements
     }
 
     async fn with_journals(
@@ -109,31 +103,9 @@ impl PostgresStore {
         connection: &mut PgConnection,
         checkpoints: &[Checkpoint],
     ) -> Result<Vec<InstanceId>, DbError> {
-        let arrays = CheckpointArrays::of(checkpoints)?;
-        let rows = sqlx::query(self.statements.commit_checkpoints.clone())
-            .bind(&arrays.instance_ids)
-            .bind(&arrays.epochs)
-            .bind(&arrays.is_cancelling)
-            .bind(&arrays.wake_after_us)
-            .bind(&arrays.statuses)
-            .bind(&arrays.failures)
-            .bind(&arrays.cancel_reasons)
-            .bind(&arrays.entry_instance_ids)
-            .bind(&arrays.entry_sequences)
-            .bind(&arrays.entry_elapsed_us)
-            .bind(&arrays.entry_supersteps)
-            .bind(&arrays.entry_visits)
-            .bind(&arrays.entry_attempts)
-            .bind(&arrays.entry_kinds)
-            .bind(&arrays.entry_members)
-            .bind(&arrays.entry_nodes)
-            .bind(&arrays.entry_payloads)
-            .bind(&arrays.is_progress)
-            .fetch_all(connection)
-            .await?;
-        rows.iter()
-            .map(|row| Ok(InstanceId(row.try_get("instance_id")?)))
-            .collect()
+        CheckpointArrays::of(checkpoints)?
+            .write(self.statements.commit_checkpoints.clone(), connection)
+            .await
     }
 
     /// The way of a run alone: one entry, and its owner goes on. `None` where it was not taken.
@@ -357,18 +329,16 @@ impl Store for PostgresStore {
     }
 
     async fn release_lost(&self) -> Result<u64, DbError> {
-        let released = count(
-            sqlx::query(self.statements.release_lost_runs.clone())
-                .bind(SWEEP_ROWS_MAX)
-                .fetch_one(self.db.pool())
-                .await?,
-        )?;
+        let released: i64 = sqlx::query_scalar(self.statements.release_lost_runs.clone())
+            .bind(SWEEP_ROWS_MAX)
+            .fetch_one(self.db.pool())
+            .await?;
         if released == 0 {
             sqlx::query(self.statements.forget_lost_workers.clone())
                 .execute(self.db.pool())
                 .await?;
         }
-        Ok(released)
+        Ok(released.unsigned_abs())
     }
 
     async fn release_unheld(&self, worker: WorkerId, held: &[InstanceId]) -> Result<u64, DbError> {
@@ -565,80 +535,10 @@ impl PostgresStore {
     }
 }
 
-/// The columns of `commit_checkpoints`, one array each.
-#[derive(Default)]
-struct CheckpointArrays {
-    instance_ids: Vec<Uuid>,
-    epochs: Vec<i64>,
-    is_cancelling: Vec<bool>,
-    is_progress: Vec<bool>,
-    wake_after_us: Vec<Option<i64>>,
-    statuses: Vec<Option<&'static str>>,
-    failures: Vec<Option<String>>,
-    cancel_reasons: Vec<Option<String>>,
-    entry_instance_ids: Vec<Uuid>,
-    entry_sequences: Vec<i64>,
-    entry_elapsed_us: Vec<i64>,
-    entry_supersteps: Vec<i32>,
-    entry_visits: Vec<i32>,
-    entry_attempts: Vec<i32>,
-    entry_kinds: Vec<i16>,
-    entry_members: Vec<i16>,
-    entry_nodes: Vec<String>,
-    entry_payloads: Vec<Option<String>>,
-}
-
-impl CheckpointArrays {
-    fn of(checkpoints: &[Checkpoint]) -> Result<Self, DbError> {
-        let mut arrays = Self::default();
-        for checkpoint in checkpoints {
-            arrays.instance_ids.push(checkpoint.instance_id.0);
-            arrays.epochs.push(checkpoint.epoch.0);
-            arrays.is_cancelling.push(checkpoint.is_cancelling);
-            arrays.is_progress.push(checkpoint.is_progress());
-            let (wake_after, status, failure) = match &checkpoint.then {
-                Then::Continue => (None, None, None),
-                Then::Sleep { wake_after } => (Some(microseconds(*wake_after)), None, None),
-                Then::End { status, failure } => (
-                    None,
-                    Some(status.as_str()),
-                    failure.as_ref().map(row::json).transpose()?,
-                ),
-            };
-            arrays.wake_after_us.push(wake_after);
-            arrays.statuses.push(status);
-            arrays.failures.push(failure);
-            arrays
-                .cancel_reasons
-                .push(checkpoint.cancel_reason().map(str::to_owned));
-            for (sequence, entry) in (checkpoint.first_sequence..).zip(&checkpoint.entries) {
-                let columns = JournalColumns::of(entry)?;
-                arrays.entry_instance_ids.push(checkpoint.instance_id.0);
-                arrays.entry_sequences.push(sequence);
-                arrays.entry_elapsed_us.push(columns.elapsed_us);
-                arrays.entry_supersteps.push(columns.superstep);
-                arrays.entry_visits.push(columns.visit);
-                arrays.entry_attempts.push(columns.attempt);
-                arrays.entry_kinds.push(columns.kind);
-                arrays.entry_members.push(columns.member);
-                arrays.entry_nodes.push(columns.node);
-                arrays.entry_payloads.push(columns.payload);
-            }
-        }
-        Ok(arrays)
-    }
-}
-
 fn uuids(instances: &[InstanceId]) -> Vec<Uuid> {
     instances.iter().map(|instance| instance.0).collect()
 }
 
 fn definition_ids(definitions: &[DefinitionId]) -> Vec<i64> {
     definitions.iter().map(|definition| definition.0).collect()
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "used as the end of a chain")]
-fn count(row: sqlx::postgres::PgRow) -> Result<u64, DbError> {
-    let count: i64 = row.try_get(0)?;
-    Ok(count.unsigned_abs())
 }

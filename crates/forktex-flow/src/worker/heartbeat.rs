@@ -120,9 +120,9 @@ async fn act_on(shared: &Shared, pulse: &Pulse, may_judge: bool) -> Result<(), D
     let incarnation = shared.incarnations.current();
     for (instance, left) in &pulse.cancelling {
         if left.is_zero() {
-            incarnation.abandon(*instance)
+            incarnation.abandon(*instance);
         } else {
-            incarnation.tell(*instance)
+            incarnation.tell(*instance);
         }
     }
     if pulse.cancellations_overdue {

@@ -244,6 +244,7 @@ mod tests {
     }
 
     #[derive(Serialize)]
+    #[expect(clippy::option_option, reason = "a nested option is what is tested")]
     struct Wrapped(Option<Option<f64>>);
 
     fn reading(value: Option<f64>, last: f32) -> Reading {

@@ -38,13 +38,12 @@ impl PostgresReceiver {
 #[async_trait]
 impl NoticeReceiver for PostgresReceiver {
     async fn receive(&mut self) -> Result<Vec<Notice>, DbError> {
-        let listener = match &mut self.listener {
-            Some(listener) => listener,
-            None => {
-                let mut listener = PgListener::connect_with(self.store.db.pool()).await?;
-                listener.listen(&self.store.schema).await?;
-                self.listener.insert(listener)
-            }
+        let listener = if let Some(listener) = &mut self.listener {
+            listener
+        } else {
+            let mut listener = PgListener::connect_with(self.store.db.pool()).await?;
+            listener.listen(&self.store.schema).await?;
+            self.listener.insert(listener)
         };
         match listener.recv().await {
             Ok(notification) => Ok(decode(notification.payload())),

@@ -62,7 +62,7 @@ impl Heart for PostgresHeart {
         let seconds_left: Vec<f64> = row.try_get("cancelling_seconds_left")?;
         Ok(Pulse {
             lease_held: row.try_get("lease_held")?,
-            leading: row.try_get("leading")?,
+            leading: row.try_get("is_leading")?,
             leader_age: leader_age.map(duration),
             runs_ready: row.try_get("runs_ready")?,
             suspects_ready: row.try_get("suspects_ready")?,

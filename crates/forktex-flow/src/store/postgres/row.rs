@@ -184,7 +184,6 @@ pub(crate) fn recorded(row: &PgRow) -> Result<Recorded, DbError> {
 
 /// Reads a claimed run, without its journal, and whether no worker had it before.
 pub(crate) fn claimed(row: &PgRow) -> Result<(ClaimedRun, bool), DbError> {
-    let losses: i16 = row.try_get("losses")?;
     let lost_attempts: i16 = row.try_get("lost_attempts")?;
     let Json(input) = row.try_get("input")?;
     let Json(metadata) = row.try_get("metadata")?;
@@ -197,7 +196,6 @@ pub(crate) fn claimed(row: &PgRow) -> Result<(ClaimedRun, bool), DbError> {
         input,
         metadata,
         journal: Vec::new(),
-        is_suspect: losses > 0,
         lost_attempts: u32::from(lost_attempts.unsigned_abs()),
         claimed_at: row.try_get("claimed_at")?,
     };

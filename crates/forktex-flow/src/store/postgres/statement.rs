@@ -72,3 +72,74 @@ fn in_schema(sql: &'static str, schema: &str) -> Result<SqlStr, DbError> {
     // The text is ours but for the schema's name, which the helper has quoted.
     Ok(AssertSqlSafe(renamed).into_sql_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use forktex_db::sqlx::{self, AssertSqlSafe, Executor as _, SqlSafeStr as _};
+    use forktex_db::{Db, DbOptions, Migration, Migrator};
+    use forktex_testkit::TestDatabase;
+
+    use super::*;
+
+    async fn migrated(schema: &str) -> (TestDatabase, Db) {
+        let database = TestDatabase::create().await.unwrap();
+        let owner = Db::connect(database.owner_url(), DbOptions::new())
+            .await
+            .unwrap();
+        let migrations: Vec<Migration> = forktex_migrations::FLOW
+            .iter()
+            .map(|source| Migration::new(source.version, source.name, source.sql))
+            .collect();
+        Migrator::new(DEFAULT_SCHEMA, &migrations)
+            .schema(schema)
+            .run(&owner)
+            .await
+            .unwrap();
+        owner.close().await;
+        let db = Db::connect(database.url(), DbOptions::new()).await.unwrap();
+        (database, db)
+    }
+
+    #[tokio::test]
+    async fn every_statement_is_prepared_on_the_migrated_schema() {
+        for schema in [DEFAULT_SCHEMA, "tenant-7"] {
+            let (_database, db) = migrated(schema).await;
+            for (name, sql) in Statements::for_schema(schema).unwrap().all() {
+                let prepared = db.pool().prepare(sql).await;
+                assert!(prepared.is_ok(), "{name} in {schema}: {:?}", prepared.err());
+            }
+        }
+    }
+
+    /// The claim and the poll of an idle worker must stay cheap whatever the tables hold.
+    #[tokio::test]
+    async fn the_claim_walks_the_index_of_ready_runs() {
+        let (_database, db) = migrated(DEFAULT_SCHEMA).await;
+        sqlx::raw_sql(
+            "INSERT INTO forktex_flow.active (instance_id, definition_id, wake_at)
+             SELECT gen_random_uuid(), 1 + number % 3, now() + interval '1 hour'
+             FROM generate_series(1, 20000) AS number;
+             INSERT INTO forktex_flow.active (instance_id, definition_id, ready_at)
+             SELECT gen_random_uuid(), 1 + number % 3, now() FROM generate_series(1, 200) AS number;
+             ",
+        )
+        .execute(db.pool())
+        .await
+        .unwrap();
+        let statements = Statements::for_schema(DEFAULT_SCHEMA).unwrap();
+        let claim = statements
+            .claim_ready_runs
+            .as_str()
+            .replace("$1", "gen_random_uuid()")
+            .replace("$2", "ARRAY[1, 2]")
+            .replace("$3", "50");
+        let explain = AssertSqlSafe(format!("EXPLAIN {claim}")).into_sql_str();
+        let plan: Vec<String> = sqlx::query_scalar(explain)
+            .fetch_all(db.pool())
+            .await
+            .unwrap();
+        let plan = plan.join("\n");
+        assert!(plan.contains("active_ready"), "{plan}");
+        assert!(!plan.contains("Seq Scan on active"), "{plan}");
+    }
+}

@@ -20,14 +20,14 @@ WITH candidate AS MATERIALIZED (
     SET worker_id = $1, ready_at = NULL, epoch = active.epoch + 1, alone = true
     FROM candidate
     WHERE active.instance_id = candidate.instance_id
-    RETURNING active.instance_id, active.epoch, active.losses, active.lost_attempts
+    RETURNING active.instance_id, active.epoch, active.lost_attempts
 ), started AS (
     UPDATE forktex_flow.instance
     SET status = 'running', started_at = now()
     FROM claimed
     WHERE instance.instance_id = claimed.instance_id AND instance.status = 'pending'
 )
-SELECT claimed.instance_id, claimed.epoch, claimed.losses, claimed.lost_attempts,
+SELECT claimed.instance_id, claimed.epoch, claimed.lost_attempts,
        instance.definition_id, instance.namespace, instance.input, instance.metadata,
        instance.status = 'pending' AS is_fresh, clock_timestamp() AS claimed_at
 FROM claimed JOIN forktex_flow.instance ON instance.instance_id = claimed.instance_id

@@ -9,7 +9,7 @@ WITH renewed AS (
     SET lease_until = clock_timestamp() + $2 * interval '1 microsecond'
     WHERE worker_id = $1
     RETURNING worker_id
-), leading AS (
+), leadership AS (
     UPDATE forktex_flow.leader
     SET renewed_at = clock_timestamp()
     WHERE worker_id = $1
@@ -17,7 +17,7 @@ WITH renewed AS (
 )
 SELECT
     EXISTS (SELECT FROM renewed) AS lease_held,
-    EXISTS (SELECT FROM leading) AS leading,
+    EXISTS (SELECT FROM leadership) AS is_leading,
     (SELECT extract(epoch FROM clock_timestamp() - leader.renewed_at)::double precision
      FROM forktex_flow.leader) AS leader_age_seconds,
     EXISTS (
