@@ -1,3 +1,6 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+-- Creates the owner and the application role, neither of them a superuser nor BYPASSRLS.
+-- Locks: the new roles. Index: none.
 -- Creates the two roles of the test kit unless they are there.
 -- Locks: an advisory lock, since processes that share a server come here at the same time.
 DO $$

@@ -1,3 +1,6 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+-- Gives a fresh database to its owner, and to the application role what the owner makes later.
+-- Locks: the database's privileges. Index: none.
 -- Lets the application role use what the owner creates later, and create nothing itself.
 -- Run in the new database. Its `public` schema belongs to the database's owner since Postgres 15.
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
