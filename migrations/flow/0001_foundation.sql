@@ -24,7 +24,9 @@ CREATE TABLE forktex_flow.worker (
     worker_id   uuid        PRIMARY KEY,
     worker_name text        NOT NULL,
     started_at  timestamptz NOT NULL DEFAULT now(),
-    lease_until timestamptz NOT NULL
+    lease_until timestamptz NOT NULL,
+    -- When it was stopped, or judged dead. It never holds a lease again.
+    retired_at  timestamptz
 ) WITH (fillfactor = 50);
 
 CREATE INDEX worker_by_lease ON forktex_flow.worker (lease_until);

@@ -75,7 +75,7 @@ async fn stop_driver_lets_the_running_step_finish_and_starts_no_other() {
     assert!(world.noted(later.id()).await.is_empty());
     assert_eq!(
         world
-            .number("SELECT count(*) FROM forktex_flow.worker")
+            .number("SELECT count(*) FROM forktex_flow.worker WHERE retired_at IS NULL")
             .await,
         0
     );

@@ -392,6 +392,19 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// Whether the database was away, so that the same call may succeed later.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Database {
+                error: DbError::Unavailable { .. } | DbError::Timeout { .. },
+                ..
+            }
+        )
+    }
+}
+
 /// Why waiting for a run ended without its outcome.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

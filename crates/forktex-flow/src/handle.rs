@@ -28,6 +28,9 @@ pub const GRACE_PERIOD_DEFAULT: Duration = Duration::from_secs(30);
 /// How often a run that is waited for is looked up when no notification comes.
 pub(crate) const WAIT_POLL: Duration = Duration::from_secs(1);
 
+/// How often in a row a wait may find the database away before it gives up.
+const WAIT_FAILURES_MAX: u32 = 30;
+
 /// The most bytes of a reason for cancelling that are kept.
 const REASON_BYTES_MAX: usize = 8 * 1024;
 
@@ -97,7 +100,7 @@ impl<S: DeserializeOwned + Send + 'static> Run<S> {
     /// Waits until the run has ended, however it ends.
     ///
     /// Costs no statement while it waits but a look once a second, one for all that wait in this
-    /// process.
+    /// process. A database that is away is waited for as well, for about half a minute.
     pub fn wait(&self) -> Wait<S> {
         Wait {
             run: self.clone(),
@@ -159,12 +162,20 @@ impl<S: DeserializeOwned + Send + 'static> IntoFuture for Wait<S> {
 
 impl<S: DeserializeOwned + Send + 'static> Run<S> {
     async fn ended(&self) -> Result<Instance<S>, ReadError> {
+        let mut failures = 0;
         loop {
             // Listen before looking, so that an end in between is not missed.
             let ended = self.access.endings.listen(self.instance_id);
-            let instance = self.refresh().await?;
-            if instance.status.is_terminal() {
-                return Ok(instance);
+            match self.refresh().await {
+                Ok(instance) if instance.status.is_terminal() => return Ok(instance),
+                Ok(_) => failures = 0,
+                // A server that restarts is no reason to leave a run that goes on.
+                Err(error) if error.is_outage() && failures < WAIT_FAILURES_MAX => {
+                    failures += 1;
+                    tokio::time::sleep(WAIT_POLL).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             if ended.await.is_err() {
                 // The flow is closed, and with it what would have told: look by ourselves.

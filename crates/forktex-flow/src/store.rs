@@ -44,9 +44,10 @@ pub(crate) const FIRST_EPOCH: Epoch = Epoch(1);
 /// What became of a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Started {
-    Inserted {
-        claimed_at: OffsetDateTime,
-    },
+    /// By the worker that was asked for.
+    Claimed { claimed_at: OffsetDateTime },
+    /// For any worker to claim.
+    Ready,
     /// The idempotency key is taken by this run.
     Existing {
         instance_id: InstanceId,

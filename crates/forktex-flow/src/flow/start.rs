@@ -216,12 +216,10 @@ impl Flow {
             priority: checked.priority,
             worker_id: reservation.as_ref().map(Reservation::worker_id),
         };
-        let is_claimed = reservation.is_some();
         match self.0.starter.0.submit(Start { run, reservation }).await {
-            Some(Ok(Started::Inserted { .. })) => {
-                if !is_claimed {
-                    self.wake_workers();
-                }
+            Some(Ok(Started::Claimed { .. })) => Ok(instance_id),
+            Some(Ok(Started::Ready)) => {
+                self.wake_workers();
                 Ok(instance_id)
             }
             Some(Ok(Started::Existing {
@@ -370,7 +368,7 @@ async fn write(store: &dyn Store, batch: Vec<Pending<Start, Outcome>>) {
 fn finish(pending: Pending<Start, Outcome>, outcome: Outcome) {
     let Start { run, reservation } = pending.answer(outcome.clone());
     match (outcome, reservation) {
-        (Ok(Started::Inserted { claimed_at }), Some(reservation)) => reservation.run(ClaimedRun {
+        (Ok(Started::Claimed { claimed_at }), Some(reservation)) => reservation.run(ClaimedRun {
             instance_id: run.instance_id,
             epoch: FIRST_EPOCH,
             definition_id: run.definition_id,
@@ -381,7 +379,7 @@ fn finish(pending: Pending<Start, Outcome>, outcome: Outcome) {
             lost_attempts: 0,
             claimed_at,
         }),
-        (Ok(Started::Existing { .. }), Some(reservation)) => reservation.release(),
+        (Ok(Started::Ready | Started::Existing { .. }), Some(reservation)) => reservation.release(),
         // It may be there after all: a dropped reservation is looked for.
         (Err(_), reservation) => drop(reservation),
         (Ok(_), None) => {}

@@ -276,12 +276,14 @@ impl Store for PostgresStore {
         let mut inserted = std::collections::HashMap::with_capacity(rows.len());
         for row in &rows {
             let instance: Uuid = row.try_get("instance_id")?;
-            inserted.insert(instance, row.try_get("claimed_at")?);
+            let is_claimed: bool = row.try_get("is_claimed")?;
+            inserted.insert(instance, (is_claimed, row.try_get("claimed_at")?));
         }
         let mut outcomes = Vec::with_capacity(runs.len());
         for run in runs {
             outcomes.push(match inserted.remove(&run.instance_id.0) {
-                Some(claimed_at) => Started::Inserted { claimed_at },
+                Some((true, claimed_at)) => Started::Claimed { claimed_at },
+                Some((false, _)) => Started::Ready,
                 None => self.existing(run).await?,
             });
         }

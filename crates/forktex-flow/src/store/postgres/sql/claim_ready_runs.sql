@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 -- Claims up to $3 ready runs of the given definitions: highest priority first, then oldest.
--- Locks: candidates, SKIP LOCKED; those beyond the limit only until the statement ends.
+-- A worker without a lease gets none. Locks: candidates, SKIP LOCKED; those beyond the limit only until the statement ends.
 -- Index: active_ready for each definition, instance_pkey.
 WITH candidate AS MATERIALIZED (
     SELECT found.instance_id
@@ -14,6 +14,10 @@ WITH candidate AS MATERIALIZED (
         LIMIT $3
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS found
+    WHERE EXISTS (
+        SELECT FROM forktex_flow.worker
+        WHERE worker_id = $1 AND retired_at IS NULL AND lease_until > now()
+    )
     ORDER BY found.priority DESC, found.ready_at
     LIMIT $3
 ), claimed AS (

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 -- Claims one suspect of the given definitions, to be run with no other suspect beside it.
--- Locks: candidates, SKIP LOCKED. Index: active_suspect for each definition, instance_pkey.
+-- A worker without a lease gets none. Locks: candidates, SKIP LOCKED. Index: active_suspect for each definition, instance_pkey.
 WITH candidate AS MATERIALIZED (
     SELECT found.instance_id
     FROM unnest($2::bigint[]) AS mine (definition_id)
@@ -13,6 +13,10 @@ WITH candidate AS MATERIALIZED (
         LIMIT 1
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS found
+    WHERE EXISTS (
+        SELECT FROM forktex_flow.worker
+        WHERE worker_id = $1 AND retired_at IS NULL AND lease_until > now()
+    )
     ORDER BY found.ready_at
     LIMIT 1
 ), claimed AS (

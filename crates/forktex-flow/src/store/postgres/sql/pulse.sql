@@ -7,7 +7,7 @@
 WITH renewed AS (
     UPDATE forktex_flow.worker
     SET lease_until = clock_timestamp() + $2 * interval '1 microsecond'
-    WHERE worker_id = $1
+    WHERE worker_id = $1 AND retired_at IS NULL
     RETURNING worker_id
 ), leadership AS (
     UPDATE forktex_flow.leader
@@ -32,7 +32,16 @@ SELECT
     ) AS suspects_ready,
     EXISTS (SELECT FROM forktex_flow.active WHERE wake_at <= now()) AS runs_due,
     EXISTS (
-        SELECT FROM forktex_flow.worker WHERE lease_until < now() AND worker_id <> $1
+        SELECT FROM forktex_flow.worker
+        WHERE worker.lease_until < now() AND worker.worker_id <> $1
+          AND (
+              worker.retired_at IS NULL
+              OR worker.retired_at < now() - interval '1 minute'
+              OR EXISTS (
+                  SELECT FROM forktex_flow.active
+                  WHERE active.worker_id = worker.worker_id AND active.cancel_requested_at IS NULL
+              )
+          )
     ) AS leases_lost,
     EXISTS (
         SELECT FROM forktex_flow.active WHERE cancel_deadline < now()

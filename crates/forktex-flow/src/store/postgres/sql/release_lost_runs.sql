@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 -- Takes up to $1 runs from workers whose lease is over, and makes them suspects.
--- A worker row stays until none of its runs is left, so that a crash in here loses nothing.
+-- The workers are retired, and their rows stay until none of their runs is left, so that a crash in
+-- here loses nothing.
 -- A run that is being cancelled stays where it is: it is ended when its grace period is over.
 -- Locks: lost worker rows and their runs, SKIP LOCKED. Index: worker_by_lease, active_by_worker.
 WITH lost AS (
@@ -9,6 +10,11 @@ WITH lost AS (
     ORDER BY worker_id
     LIMIT 100
     FOR UPDATE SKIP LOCKED
+), retired AS (
+    UPDATE forktex_flow.worker
+    SET retired_at = now()
+    FROM lost
+    WHERE worker.worker_id = lost.worker_id AND worker.retired_at IS NULL
 ), held AS (
     SELECT active.instance_id
     FROM lost JOIN forktex_flow.active ON active.worker_id = lost.worker_id
