@@ -2,7 +2,7 @@
 //! What a workflow is: its nodes, its edges, and what is bound to each node.
 //!
 //! The attributes and the plain builders end here. A declaration is not checked yet; that is
-//! [`compile`](crate::compile)'s, which finds every fault rather than the first.
+//! the compiler's, which finds every fault rather than the first.
 
 pub mod binding;
 pub mod graph;

@@ -1,5 +1,72 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! Durable workflows on Postgres.
+//! Durable workflows on Postgres: steps and pipelines declared with attributes on async functions,
+//! safe under `kill -9`.
+//!
+//! A *step* is an async function that takes the typed *state* of its run and returns what it changed.
+//! A *pipeline* puts steps in order, some of them in parallel or under a condition. A *run* of it is
+//! durable when its start returns; each step's update is a *checkpoint*, committed together with what
+//! comes next, and a step whose checkpoint is committed never runs again. A step whose process dies
+//! before that runs again elsewhere, with the same [`Ctx::idempotency_key`]: at least once, then.
+//!
+//! | To | Use |
+//! |---|---|
+//! | declare a state, a step, a pipeline | [`derive@State`], [`macro@step`], [`macro@pipeline`] |
+//! | build, migrate, run | [`Flow::builder`], [`Flow::init`], [`Flow::start_driver`] |
+//! | start a run | [`Flow::start`] by type, [`Flow::run`] by name |
+//! | wait, read, cancel | [`Run::wait`], [`Run::refresh`], [`Run::cancel`] |
+//! | give steps a client | [`Resource`], [`FlowBuilder::resource`] |
+//! | test a step without Postgres | call it, with [`Ctx::for_test`] |
+//!
+//! Workflows are found at link time. A crate that nothing names is dropped by the linker, and its
+//! workflows with it: write `use my_workflows as _;`, or [`FlowBuilder::register`] them.
+//!
+//! # Examples
+//!
+//! ```
+//! use forktex_flow::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(State, Clone, Debug, Serialize, Deserialize)]
+//! struct Order {
+//!     item: String,
+//!     paid: bool,
+//!     #[reduce(append)]
+//!     notes: Vec<String>,
+//! }
+//!
+//! #[step(max_attempts = 5, backoff = ["1s", "10s"])]
+//! async fn pay(_ctx: &Ctx, state: &Order) -> StepResult<OrderUpdate> {
+//!     Ok(Order::update().paid(true).notes([format!("paid for {}", state.item)]))
+//! }
+//!
+//! #[step]
+//! async fn send(_ctx: &Ctx, _state: &Order) -> StepResult<OrderUpdate> {
+//!     Ok(Order::update().notes(["sent"]))
+//! }
+//!
+//! #[pipeline(
+//!     name = "shop.order", version = 1, state = Order,
+//!     steps = [pay, step(send, when = |order| order.paid)],
+//! )]
+//! struct PlaceOrder;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let database = forktex_testkit::TestDatabase::create().await?;
+//! # let url = database.owner_url();
+//! let flow = Flow::builder(url).build().await?;
+//! flow.init().await?;
+//! flow.start_driver().await?;
+//!
+//! let order = Order { item: "a lamp".into(), paid: false, notes: vec![] };
+//! let run = flow.start(PlaceOrder, order).idempotency_key("order-1").await?;
+//! let done = run.wait().await?;
+//! assert_eq!(done.status, InstanceStatus::Completed);
+//! assert_eq!(done.state.notes, ["paid for a lamp", "sent"]);
+//! # flow.close().await?;
+//! # Ok(())
+//! # }
+//! ```
 
 extern crate self as forktex_flow;
 
