@@ -26,7 +26,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
             given: given.clone(),
         });
     }
-    services::ensure_with_notes(&services::FOR_TESTS)?;
+    services::ensure_with_notes(&services::FOR_DEMO)?;
     run::note("demo: building the example; the first time takes a few minutes");
     let build: Vec<&str> = ["build"].into_iter().chain(PACKAGE).collect();
     Task::cargo(&build).show()?;

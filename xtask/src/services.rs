@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! Sees to it that the programs which the tests need are on this machine: Postgres and Redis.
+//! Sees to it that the programs which the tests need are on this machine: Postgres, Redis and
+//! PgBouncer.
 //!
 //! On Debian and its relatives, as root, they are installed by apt; elsewhere the error says what
 //! to type. Nothing is started here: the test kit starts throwaway servers of its own.
@@ -22,10 +23,14 @@ pub(crate) enum Service {
     /// The load driver that Postgres ships; the benchmarks' baselines are written for it.
     Pgbench,
     Redis,
+    /// The pooler that forktex-db must work behind.
+    PgBouncer,
 }
 
-/// What the tests and the demo need.
-pub(crate) const FOR_TESTS: [Service; 2] = [Service::Postgres, Service::Redis];
+/// What the demo needs, and what a service author has at hand afterwards.
+pub(crate) const FOR_DEMO: [Service; 2] = [Service::Postgres, Service::Redis];
+/// What the tests need.
+pub(crate) const FOR_TESTS: [Service; 3] = [Service::Postgres, Service::Redis, Service::PgBouncer];
 /// What the benchmarks need.
 pub(crate) const FOR_BENCHMARKS: [Service; 3] =
     [Service::Postgres, Service::Pgbench, Service::Redis];
@@ -36,6 +41,7 @@ impl Service {
             Self::Postgres => "PostgreSQL",
             Self::Pgbench => "pgbench",
             Self::Redis => "Redis",
+            Self::PgBouncer => "PgBouncer",
         }
     }
 
@@ -45,6 +51,7 @@ impl Service {
             Self::Postgres => &["initdb", "postgres"],
             Self::Pgbench => &["pgbench"],
             Self::Redis => &["redis-server"],
+            Self::PgBouncer => &["pgbouncer"],
         }
     }
 
@@ -53,6 +60,7 @@ impl Service {
         match self {
             Self::Postgres | Self::Pgbench => "PG_BIN",
             Self::Redis => "REDIS_BIN",
+            Self::PgBouncer => "PGBOUNCER_BIN",
         }
     }
 
@@ -60,6 +68,7 @@ impl Service {
         match self {
             Self::Postgres | Self::Pgbench => "postgresql",
             Self::Redis => "redis-server",
+            Self::PgBouncer => "pgbouncer",
         }
     }
 
@@ -67,6 +76,7 @@ impl Service {
         match self {
             Self::Postgres | Self::Pgbench => "postgresql@17",
             Self::Redis => "redis",
+            Self::PgBouncer => "pgbouncer",
         }
     }
 
@@ -146,6 +156,8 @@ fn folders(service: Service) -> Vec<PathBuf> {
         .flatten()
         .flatten();
     folders.extend(versions.map(|entry| entry.path().join("bin")));
+    // And PgBouncer where only root looks.
+    folders.push(PathBuf::from("/usr/sbin"));
     folders
 }
 
@@ -277,7 +289,7 @@ mod tests {
 
     #[test]
     fn advice_names_the_packages_of_the_system() {
-        let services = FOR_TESTS;
+        let services = FOR_DEMO;
         let debian = Machine::Debian { root: false }.advice(&services);
         assert_eq!(
             debian,
@@ -297,7 +309,7 @@ mod tests {
     #[test]
     fn a_sentence_agrees_in_number() {
         assert_eq!(are(&[Service::Redis]), "Redis is");
-        assert_eq!(are(&FOR_TESTS), "PostgreSQL and Redis are");
+        assert_eq!(are(&FOR_DEMO), "PostgreSQL and Redis are");
     }
 
     #[test]

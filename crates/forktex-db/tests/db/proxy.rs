@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -21,19 +21,21 @@ struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one in front of a database. None if it is not installed.
-    async fn start(database: &TestDatabase) -> Option<Self> {
+    /// Starts one in front of a database.
+    async fn start(database: &TestDatabase) -> Self {
+        let named = std::env::var_os("PGBOUNCER_BIN").map(PathBuf::from);
         let folders = [
             "/usr/sbin",
             "/usr/bin",
             "/usr/local/bin",
             "/opt/homebrew/bin",
         ];
-        let program = folders.map(|folder| Path::new(folder).join("pgbouncer"));
-        let Some(program) = program.into_iter().find(|program| program.exists()) else {
-            eprintln!("no PgBouncer is installed, so nothing was tested through one");
-            return None;
-        };
+        let program = named
+            .into_iter()
+            .chain(folders.map(PathBuf::from))
+            .flat_map(|place| [place.join("pgbouncer"), place])
+            .find(|program| program.is_file())
+            .expect("PgBouncer is not installed; on Debian type: apt-get install -y pgbouncer");
         let mut url = url::Url::parse(database.owner_url()).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -81,7 +83,7 @@ impl PgBouncer {
                 .is_ok()
         })
         .await;
-        Some(bouncer)
+        bouncer
     }
 
     async fn connect(&self) -> Db {
@@ -104,9 +106,7 @@ impl Drop for PgBouncer {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_share_server_connections_behind_a_pooler() {
     let notes = Notes::create().await;
-    let Some(bouncer) = PgBouncer::start(&notes.database).await else {
-        return;
-    };
+    let bouncer = PgBouncer::start(&notes.database).await;
     let mut tasks = Vec::new();
     for client in 0..5_i64 {
         let db = bouncer.connect().await;
@@ -155,9 +155,7 @@ async fn write_and_read(tx: &mut Transaction, id: i64) -> Result<(), DbError> {
 #[tokio::test]
 async fn locks_and_migrations_work_behind_a_pooler() {
     let notes = Notes::create().await;
-    let Some(bouncer) = PgBouncer::start(&notes.database).await else {
-        return;
-    };
+    let bouncer = PgBouncer::start(&notes.database).await;
     let db = bouncer.connect().await;
     let direct = notes.another(DbOptions::new()).await;
     let key = LockKey::new("shop.till");
