@@ -1,8 +1,55 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! Encryption at rest: secrets that cannot be misread, and keys that can be rotated.
+//! Encryption at rest: secrets that cannot be misread, moved or opened with the wrong key.
 //!
-//! This crate is where a service will seal values for its own columns, bind each to its place, read
-//! what Python services wrote with Fernet, and rotate the key of a live table with a rotation that
-//! can be interrupted, resumed and proved complete.
+//! | To | Use |
+//! |---|---|
+//! | make a key, read one | [`Vault::generate_key`], [`Key`] |
+//! | seal and open a value | [`Vault`], [`Token`] |
+//! | bind a value to its place | [`Vault::context`], [`Context`] |
+//! | share columns with Python services | [`Scheme::Fernet`], [`Vault::reading_fernet`] |
+//! | tell failures apart | [`VaultError`] |
 //!
-//! **Status: no public items yet.** The README's table says what works today.
+//! Tokens are written in format v2, which `docs/vault-format.md` describes byte by byte:
+//! XChaCha20-Poly1305 that names its key, commits to it, and is bound to table, column, row and
+//! organisation. Fernet tokens are read and written where asked.
+//!
+//! **Status:** values are sealed and opened; columns of a table (`Encrypted<T>`), rotation of a live
+//! table, and keys of organisations are still to come.
+//!
+//! No type here shows a key or a plaintext by `Debug` or `Display`, and no error holds one. Keys and
+//! opened bytes are wiped from memory when dropped; a value decoded from them is the caller's.
+//! Everything here computes and neither blocks nor does I/O; this crate reads no environment
+//! variables.
+//!
+//! # Examples
+//!
+//! ```
+//! use forktex_vault::{Vault, VaultError};
+//!
+//! let vault = Vault::from_key(&Vault::generate_key()?);
+//! let token = vault.context("app.credential", "payload", 42).encrypt("s3cret")?;
+//!
+//! let secret: String = vault.context("app.credential", "payload", 42).decrypt(&token)?;
+//! assert_eq!(secret, "s3cret");
+//!
+//! let moved = vault.context("app.credential", "payload", 43).decrypt::<String>(&token);
+//! assert_eq!(moved, Err(VaultError::TamperedOrMoved));
+//! # Ok::<(), VaultError>(())
+//! ```
+
+mod context;
+mod error;
+mod key;
+mod scheme;
+mod token;
+mod vault;
+
+pub use crate::context::Context;
+pub use crate::error::VaultError;
+pub use crate::key::{Key, KeyId};
+pub use crate::scheme::Scheme;
+pub use crate::token::{PLAINTEXT_BYTES_MAX, Token};
+pub use crate::vault::{BoundVault, Vault};
+
+/// Memory that is wiped when dropped, at the version that this crate's types are built on.
+pub use zeroize::Zeroizing;

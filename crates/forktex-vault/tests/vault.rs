@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! What forktex-vault promises, through its public items. One binary, since linking takes the time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "vault/leaks.rs"]
+mod leaks;
+#[path = "vault/python.rs"]
+mod python;
+#[path = "vault/tampering.rs"]
+mod tampering;
