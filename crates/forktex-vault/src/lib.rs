@@ -6,6 +6,7 @@
 //! | make a key, read one | [`Vault::generate_key`], [`Key`] |
 //! | seal and open a value | [`Vault`], [`Token`] |
 //! | bind a value to its place | [`Vault::context`], [`Context`] |
+//! | keep a sealed value in a column | [`Encrypted`], with the feature `db` |
 //! | share columns with Python services | [`Scheme::Fernet`], [`Vault::reading_fernet`] |
 //! | tell failures apart | [`VaultError`] |
 //!
@@ -13,13 +14,19 @@
 //! XChaCha20-Poly1305 that names its key, commits to it, and is bound to table, column, row and
 //! organisation. Fernet tokens are read and written where asked.
 //!
-//! **Status:** values are sealed and opened; columns of a table (`Encrypted<T>`), rotation of a live
-//! table, and keys of organisations are still to come.
+//! **Status:** values are sealed and opened, in memory and in columns; rotation of a live table, and
+//! keys of organisations are still to come.
 //!
 //! No type here shows a key or a plaintext by `Debug` or `Display`, and no error holds one. Keys and
 //! opened bytes are wiped from memory when dropped; a value decoded from them is the caller's.
 //! Everything here computes and neither blocks nor does I/O; this crate reads no environment
 //! variables.
+//!
+//! # Features
+//!
+//! | Feature | Meaning |
+//! |---|---|
+//! | `db` | [`Encrypted`] is a column type of Postgres, through `forktex-db` |
 //!
 //! # Examples
 //!
@@ -38,6 +45,7 @@
 //! ```
 
 mod context;
+mod encrypted;
 mod error;
 mod key;
 mod scheme;
@@ -45,6 +53,7 @@ mod token;
 mod vault;
 
 pub use crate::context::Context;
+pub use crate::encrypted::{Bytea, Encrypted, Text};
 pub use crate::error::VaultError;
 pub use crate::key::{Key, KeyId};
 pub use crate::scheme::Scheme;

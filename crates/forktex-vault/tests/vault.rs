@@ -2,6 +2,9 @@
 //! What forktex-vault promises, through its public items. One binary, since linking takes the time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[cfg(feature = "db")]
+#[path = "vault/columns.rs"]
+mod columns;
 #[path = "vault/leaks.rs"]
 mod leaks;
 #[path = "vault/python.rs"]
