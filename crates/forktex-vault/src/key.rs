@@ -177,6 +177,8 @@ pub(crate) struct DerivedKey {
     pub(crate) commitment: [u8; 32],
     /// For XChaCha20-Poly1305.
     pub(crate) encryption: Zeroizing<[u8; 32]>,
+    /// For fingerprints.
+    pub(crate) blind_index: Zeroizing<[u8; 32]>,
     /// Fernet takes the key itself: the halves sign and encrypt.
     pub(crate) fernet: Zeroizing<[u8; 32]>,
 }
@@ -187,6 +189,7 @@ impl DerivedKey {
             id: key.id,
             commitment: *derive(&key.secret, "forktex-vault/2 commitment"),
             encryption: derive(&key.secret, "forktex-vault/2 encryption"),
+            blind_index: derive(&key.secret, "forktex-vault/2 blind index"),
             fernet: key.secret.clone(),
         }
     }

@@ -7,6 +7,7 @@
 //! | seal and open a value | [`Vault`], [`Token`] |
 //! | bind a value to its place | [`Vault::context`], [`Context`] |
 //! | keep a sealed value in a column | [`Encrypted`], with the feature `db` |
+//! | look a sealed value up | [`BlindIndex`] |
 //! | share columns with Python services | [`Scheme::Fernet`], [`Vault::reading_fernet`] |
 //! | tell failures apart | [`VaultError`] |
 //!
@@ -44,6 +45,7 @@
 //! # Ok::<(), VaultError>(())
 //! ```
 
+mod blind_index;
 mod context;
 mod encrypted;
 mod error;
@@ -52,6 +54,7 @@ mod scheme;
 mod token;
 mod vault;
 
+pub use crate::blind_index::BlindIndex;
 pub use crate::context::Context;
 pub use crate::encrypted::{Bytea, Encrypted, Text};
 pub use crate::error::VaultError;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use crate::blind_index::BlindIndex;
 use crate::context::Context;
 use crate::error::VaultError;
 use crate::key::{DerivedKey, Key, KeyId};
@@ -144,6 +145,14 @@ impl Vault {
             context,
             age_max: None,
         }
+    }
+
+    /// The fingerprints of a column, for equality look-ups over sealed values.
+    pub fn blind_index(&self, table: &str, column: &str) -> BlindIndex {
+        let Keyring {
+            primary, previous, ..
+        } = &*self.keyring;
+        BlindIndex::new(primary, previous, Context::new(table, column))
     }
 
     /// The key of this id that a token commits to.

@@ -2,6 +2,8 @@
 //! What forktex-vault promises, through its public items. One binary, since linking takes the time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "vault/blind_index.rs"]
+mod blind_index;
 #[cfg(feature = "db")]
 #[path = "vault/columns.rs"]
 mod columns;

@@ -131,3 +131,31 @@ async fn a_cell_that_holds_no_token_is_unreadable_by_name() {
     assert!(matches!(refused, DbError::Unreadable { .. }), "{refused:?}");
     assert!(!format!("{refused:?} {refused}").contains("plain"));
 }
+
+#[tokio::test]
+async fn a_sealed_value_is_found_by_its_fingerprint_while_keys_change() {
+    let (_database, db) = database().await;
+    db.pool()
+        .execute("CREATE TABLE person (id bigint, email_index bytea NOT NULL)")
+        .await
+        .unwrap();
+    let (old, new) = (Key::generate().unwrap(), Key::generate().unwrap());
+    let before = Vault::from_key(&old).blind_index("person", "email");
+    let vault = Vault::from_key(&new).with_previous(&old);
+    let index = vault.blind_index("person", "email");
+    for (id, fingerprint) in [(1, before.of("a")), (2, index.of("a")), (3, index.of("b"))] {
+        sqlx::query("INSERT INTO person VALUES ($1, $2)")
+            .bind(i64::from(id))
+            .bind(fingerprint)
+            .execute(db.pool())
+            .await
+            .unwrap();
+    }
+    let found: Vec<i64> =
+        sqlx::query_scalar("SELECT id FROM person WHERE email_index = ANY($1) ORDER BY id")
+            .bind(index.candidates("a"))
+            .fetch_all(db.pool())
+            .await
+            .unwrap();
+    assert_eq!(found, [1, 2]);
+}

@@ -51,6 +51,9 @@ fn no_text_holds_a_key_or_a_plaintext() {
         texts.push(format!("{vault:?} {vault:#?} {bound:?} {bound:#?}"));
         texts.push(format!("{token:?} {token:#?} {token}"));
 
+        let index = vault.blind_index("t", "c");
+        texts.push(format!("{index:?} {index:#?} {:?}", index.of(SECRET)));
+
         let errors = [
             bound
                 .decrypt::<Verdict>(&token)
