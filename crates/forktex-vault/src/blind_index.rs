@@ -3,14 +3,13 @@
 //!
 //! It answers only whether two values are equal. It normalises nothing: lower-case an address before.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use zeroize::Zeroizing;
+use hmac::Mac;
 
 use crate::context::Context;
-use crate::key::{DerivedKey, KeyId};
+use crate::key::{DerivedKey, hmac};
+use crate::vault::Vault;
 
 /// The length of a fingerprint. By chance two of a billion values share one with a probability below
 /// one in 10^20.
@@ -40,27 +39,16 @@ const FINGERPRINT_BYTES: usize = 16;
 /// assert!(candidates.contains(&stored));
 /// # Ok::<(), VaultError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct BlindIndex {
-    primary: IndexKey,
-    previous: Vec<IndexKey>,
+    vault: Vault,
     context: Context,
 }
 
-#[derive(Clone)]
-struct IndexKey {
-    id: KeyId,
-    secret: Zeroizing<[u8; 32]>,
-}
-
 impl BlindIndex {
-    pub(crate) fn new(primary: &DerivedKey, previous: &[DerivedKey], context: Context) -> Self {
-        Self {
-            primary: IndexKey::new(primary),
-            previous: previous.iter().map(IndexKey::new).collect(),
-            context,
-        }
+    pub(crate) fn new(vault: Vault, context: Context) -> Self {
+        Self { vault, context }
     }
 
     /// Makes the fingerprints of one organisation: equal values of two look different.
@@ -71,26 +59,22 @@ impl BlindIndex {
 
     /// The fingerprint to store: under the primary key.
     pub fn of(&self, value: impl AsRef<[u8]>) -> [u8; 16] {
-        self.fingerprint(&self.primary, value.as_ref())
+        self.fingerprint(self.vault.primary(), value.as_ref())
     }
 
     /// The fingerprints to look up: one a key, the primary's first.
     pub fn candidates(&self, value: impl AsRef<[u8]>) -> Vec<[u8; 16]> {
-        std::iter::once(&self.primary)
-            .chain(&self.previous)
-            .map(|key| self.fingerprint(key, value.as_ref()))
+        let keys = self.vault.keys();
+        keys.map(|key| self.fingerprint(key, value.as_ref()))
             .collect()
     }
 
     /// HMAC-SHA-256 over the place, a zero (no part of a place begins so) and the value; its first half.
-    fn fingerprint(&self, key: &IndexKey, value: &[u8]) -> [u8; FINGERPRINT_BYTES] {
+    fn fingerprint(&self, key: &DerivedKey, value: &[u8]) -> [u8; FINGERPRINT_BYTES] {
         let mut place = Vec::new();
         self.context.encode(&mut place);
         place.push(0);
-        // HMAC pads a key that is shorter than a block with zeros.
-        let mut block = Zeroizing::new([0; 64]);
-        block[..32].copy_from_slice(&*key.secret);
-        let whole: [u8; 32] = Hmac::<Sha256>::new((&*block).into())
+        let whole: [u8; 32] = hmac(&key.blind_index)
             .chain_update(&place)
             .chain_update(value)
             .finalize()
@@ -98,25 +82,5 @@ impl BlindIndex {
             .into();
         let (halves, _) = whole.as_chunks();
         halves[0]
-    }
-}
-
-impl IndexKey {
-    fn new(key: &DerivedKey) -> Self {
-        Self {
-            id: key.id,
-            secret: key.blind_index.clone(),
-        }
-    }
-}
-
-impl fmt::Debug for BlindIndex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let previous: Vec<_> = self.previous.iter().map(|key| key.id).collect();
-        f.debug_struct("BlindIndex")
-            .field("primary", &self.primary.id)
-            .field("previous", &previous)
-            .field("context", &self.context)
-            .finish()
     }
 }

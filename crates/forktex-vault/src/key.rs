@@ -7,6 +7,7 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -193,6 +194,14 @@ impl DerivedKey {
             fernet: key.secret.clone(),
         }
     }
+}
+
+/// HMAC-SHA-256 under a key no longer than its block of 64 bytes, which it pads with zeros.
+pub(crate) fn hmac<const BYTES: usize>(key: &[u8; BYTES]) -> Hmac<Sha256> {
+    const { assert!(BYTES <= 64) };
+    let mut block = Zeroizing::new([0; 64]);
+    block[..BYTES].copy_from_slice(key);
+    Hmac::new((&*block).into())
 }
 
 /// HKDF-SHA-256 (RFC 5869) without salt, as the key is uniformly random.

@@ -149,17 +149,23 @@ impl Vault {
 
     /// The fingerprints of a column, for equality look-ups over sealed values.
     pub fn blind_index(&self, table: &str, column: &str) -> BlindIndex {
-        let Keyring {
-            primary, previous, ..
-        } = &*self.keyring;
-        BlindIndex::new(primary, previous, Context::new(table, column))
+        BlindIndex::new(self.clone(), Context::new(table, column))
+    }
+
+    pub(crate) fn primary(&self) -> &DerivedKey {
+        &self.keyring.primary
+    }
+
+    /// All keys, the primary first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &DerivedKey> {
+        std::iter::once(&self.keyring.primary).chain(&self.keyring.previous)
     }
 
     /// The key of this id that a token commits to.
     fn committed_key(&self, token: &Token) -> Result<&DerivedKey, VaultError> {
         let id = token.key_id().ok_or(VaultError::malformed("it is cut"))?;
         let commitment = v2::commitment(token.raw());
-        let mut named = self.keyring.all().filter(|key| key.id == id).peekable();
+        let mut named = self.keys().filter(|key| key.id == id).peekable();
         if named.peek().is_none() {
             return Err(VaultError::UnknownKey { id });
         }
@@ -173,8 +179,7 @@ impl Vault {
         if !self.keyring.reads_fernet {
             return Err(VaultError::FernetRefused);
         }
-        self.keyring
-            .all()
+        self.keys()
             .find(|key| fernet::is_signed_by(&key.fernet, token.raw()))
             .ok_or(VaultError::WrongKey { id: None })
     }
@@ -182,12 +187,6 @@ impl Vault {
     fn changed(mut self, change: impl FnOnce(&mut Keyring)) -> Self {
         change(Arc::make_mut(&mut self.keyring));
         self
-    }
-}
-
-impl Keyring {
-    fn all(&self) -> impl Iterator<Item = &DerivedKey> {
-        std::iter::once(&self.primary).chain(&self.previous)
     }
 }
 

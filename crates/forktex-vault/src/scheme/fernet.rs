@@ -14,11 +14,12 @@
 use aes::Aes128;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::error::VaultError;
+use crate::key::hmac;
 
 pub(crate) const VERSION: u8 = 0x80;
 
@@ -88,11 +89,8 @@ pub(crate) fn sealed_at(token: &[u8]) -> Option<u64> {
 }
 
 fn signature(key: &[u8; 32], signed: &[u8]) -> Hmac<Sha256> {
-    // HMAC pads a key that is shorter than a block with zeros.
-    let mut block = Zeroizing::new([0; 64]);
     let (signing, _) = halves(key);
-    block[..16].copy_from_slice(signing);
-    Hmac::new((&*block).into()).chain_update(signed)
+    hmac(signing).chain_update(signed)
 }
 
 /// The half that signs and the half that encrypts.
