@@ -11,6 +11,7 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
 
+use crate::cipher::ColumnCipher;
 use crate::error::{Awaited, DbError};
 use crate::options::DbOptions;
 use crate::transaction::{Isolation, RetryingTransaction, Transaction, TransactionOptions};
@@ -30,6 +31,7 @@ struct Shared {
     pooled_by_proxy: bool,
     /// Set in each transaction; only behind a proxy, as a session carries it otherwise.
     statement_timeout: Option<Duration>,
+    cipher: Option<Arc<dyn ColumnCipher>>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -88,6 +90,7 @@ impl Db {
                 statement_timeout: options
                     .statement_timeout
                     .filter(|_| options.pooled_by_proxy),
+                cipher: options.cipher,
             }),
         })
     }
@@ -105,6 +108,7 @@ impl Db {
                 ownership: Ownership::Borrowed,
                 pooled_by_proxy: false,
                 statement_timeout: None,
+                cipher: None,
             }),
         }
     }
@@ -241,6 +245,11 @@ impl Db {
 
     pub(crate) fn pooled_by_proxy(&self) -> bool {
         self.shared.pooled_by_proxy
+    }
+
+    /// What seals and opens encrypted columns.
+    pub fn cipher(&self) -> Option<&dyn ColumnCipher> {
+        self.shared.cipher.as_deref()
     }
 
     /// The limit that each transaction must set for itself.

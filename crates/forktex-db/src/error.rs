@@ -12,6 +12,8 @@ use std::fmt;
 
 pub use sqlstate::SqlState;
 
+use crate::cipher::CipherError;
+
 /// A failed database operation.
 ///
 /// The variants say what the caller can do: repair the input ([`Invalid`](Self::Invalid),
@@ -118,6 +120,15 @@ pub enum DbError {
         column: Option<String>,
     },
 
+    /// A sealed value could not be opened, or a value could not be sealed.
+    #[error("column `{column}` cannot be sealed or opened: {cause}")]
+    Sealed {
+        /// The column.
+        column: String,
+        /// Why, without the value.
+        cause: CipherError,
+    },
+
     /// A fault that no caller can mend: a syntax error, a broken server, a driver fault.
     #[error("the database failed{}; the log has the details at the debug level", State(*sqlstate))]
     Internal {
@@ -192,6 +203,7 @@ impl DbError {
             | Self::Timeout { .. }
             | Self::OutcomeUnknown
             | Self::Aborted { .. }
+            | Self::Sealed { .. }
             | Self::Unreadable { .. } => None,
         }
     }

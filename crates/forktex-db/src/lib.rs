@@ -40,6 +40,7 @@
 //! # }
 //! ```
 
+mod cipher;
 mod db;
 mod error;
 mod identifier;
@@ -49,6 +50,7 @@ mod options;
 mod transaction;
 mod url;
 
+pub use crate::cipher::{CipherError, CipherErrorKind, ColumnCipher, Place, Preparation};
 pub use crate::db::Db;
 pub use crate::error::{Awaited, DbError, Retryable, SqlState};
 pub use crate::identifier::{Identifier, quote_identifier, rename_schema};

@@ -3,10 +3,13 @@
 //!
 //! They hold no secret (the password is in the URL alone), so their `Debug` is safe to log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
+
+use crate::cipher::ColumnCipher;
 
 /// How long a connection may lie idle before it is checked with one round trip when it is next taken.
 /// Every connection is checked as well when it comes back to the pool.
@@ -38,6 +41,7 @@ pub struct DbOptions {
     idle_timeout: Option<Duration>,
     max_lifetime: Option<Duration>,
     pub(crate) pooled_by_proxy: bool,
+    pub(crate) cipher: Option<Arc<dyn ColumnCipher>>,
 }
 
 impl Default for DbOptions {
@@ -52,6 +56,7 @@ impl Default for DbOptions {
             idle_timeout: Some(Duration::from_mins(10)),
             max_lifetime: Some(Duration::from_mins(30)),
             pooled_by_proxy: false,
+            cipher: None,
         }
     }
 }
@@ -132,6 +137,12 @@ impl DbOptions {
     /// versions work as they come.
     pub fn pooled_by_proxy(mut self) -> Self {
         self.pooled_by_proxy = true;
+        self
+    }
+
+    /// Seals and opens the columns that a model marks as encrypted.
+    pub fn cipher(mut self, cipher: impl ColumnCipher + 'static) -> Self {
+        self.cipher = Some(Arc::new(cipher));
         self
     }
 
