@@ -22,3 +22,10 @@ pub const FLOW: &[Source] = &[Source {
     name: "foundation",
     sql: include_str!("../flow/0001_foundation.sql"),
 }];
+
+/// The schema `forktex_vault` of `forktex-vault`.
+pub const VAULT: &[Source] = &[Source {
+    version: 1,
+    name: "foundation",
+    sql: include_str!("../vault/0001_foundation.sql"),
+}];

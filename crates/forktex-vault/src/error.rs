@@ -94,6 +94,14 @@ pub enum VaultError {
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     NoRandomness,
+
+    /// The key of the organisation was destroyed, and all that was sealed under it with it.
+    #[cfg(feature = "db")]
+    #[error("the key of organisation {org} was shredded; what it sealed cannot be opened any more")]
+    KeyShredded {
+        /// The organisation.
+        org: uuid::Uuid,
+    },
 }
 
 impl VaultError {

@@ -46,10 +46,15 @@
 //! ```
 
 mod blind_index;
+#[cfg(feature = "db")]
+mod column_cipher;
 mod context;
 mod encrypted;
 mod error;
 mod key;
+mod provider;
+#[cfg(feature = "db")]
+mod schema;
 mod scheme;
 mod token;
 mod vault;
@@ -59,6 +64,11 @@ pub use crate::context::Context;
 pub use crate::encrypted::{Bytea, Encrypted, Text};
 pub use crate::error::VaultError;
 pub use crate::key::{Key, KeyId};
+pub use crate::provider::{
+    FileKeys, FnKeys, KeyProvider, KeyProviderError, Keyring, StaticKeys, from_fn,
+};
+#[cfg(feature = "db")]
+pub use crate::schema::{migrate, migrate_in};
 pub use crate::scheme::Scheme;
 pub use crate::token::{PLAINTEXT_BYTES_MAX, Token};
 pub use crate::vault::{BoundVault, Vault};

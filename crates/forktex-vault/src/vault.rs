@@ -55,11 +55,11 @@ const CLOCK_SKEW_SECONDS: u64 = 60;
 /// ```
 #[derive(Clone)]
 pub struct Vault {
-    keyring: Arc<Keyring>,
+    keyring: Arc<KeySet>,
 }
 
 #[derive(Clone)]
-struct Keyring {
+struct KeySet {
     primary: DerivedKey,
     previous: Vec<DerivedKey>,
     writes: Scheme,
@@ -78,7 +78,7 @@ impl Vault {
     /// A vault that seals in format v2 under `key`, and opens what was sealed so.
     pub fn from_key(key: &Key) -> Self {
         Self {
-            keyring: Arc::new(Keyring {
+            keyring: Arc::new(KeySet {
                 primary: DerivedKey::new(key),
                 previous: Vec::new(),
                 writes: Scheme::V2,
@@ -184,7 +184,7 @@ impl Vault {
             .ok_or(VaultError::WrongKey { id: None })
     }
 
-    fn changed(mut self, change: impl FnOnce(&mut Keyring)) -> Self {
+    fn changed(mut self, change: impl FnOnce(&mut KeySet)) -> Self {
         change(Arc::make_mut(&mut self.keyring));
         self
     }

@@ -5,8 +5,13 @@
 #[path = "vault/blind_index.rs"]
 mod blind_index;
 #[cfg(feature = "db")]
+#[path = "vault/column_cipher.rs"]
+mod column_cipher;
+#[cfg(feature = "db")]
 #[path = "vault/columns.rs"]
 mod columns;
+#[path = "vault/key_providers.rs"]
+mod key_providers;
 #[path = "vault/leaks.rs"]
 mod leaks;
 #[path = "vault/python.rs"]
