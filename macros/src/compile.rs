@@ -19,6 +19,16 @@ pub(crate) fn state(input: TokenStream, root: Root) -> TokenStream {
     quote!(#expansion #errors)
 }
 
+/// `#[derive(Model)]`. As for a state, what could be understood is expanded beside the errors.
+pub(crate) fn model(input: TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let expansion = parse::model::parse(input, &mut diagnostics)
+        .and_then(|syntax| model::model::check(syntax, root, &mut diagnostics))
+        .map(|model| expand::model::expand(&model));
+    let errors = diagnostics.into_tokens();
+    quote!(#expansion #errors)
+}
+
 /// `#[step]` and `#[node]`.
 pub(crate) fn step(options: TokenStream, item: &TokenStream, root: Root) -> TokenStream {
     let mut diagnostics = Diagnostics::default();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! The attribute and derive macros of ForkTex. Use them through `forktex` or `forktex-flow`, where
-//! their documentation stands.
+//! The attribute and derive macros of ForkTex. Use them through `forktex`, `forktex-db` or
+//! `forktex-flow`, where their documentation stands.
 //!
 //! Each macro passes three phases: `parse` reads what is written, `model` checks what it means, and
 //! `expand`, which cannot fail, writes the code. The first two report every mistake that they find.
-//! Each macro has two entries: one expands to the paths of `forktex-flow`, one to those of the facade.
+//! Each macro has two entries: one expands to the paths of its own crate, one to those of the facade.
 
 mod compile;
 mod diagnostics;
@@ -64,4 +64,16 @@ pub fn pipeline(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn pipeline_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
     compile::pipeline(options.into(), &item.into(), Root::Facade).into()
+}
+
+/// Documented where `forktex_db` re-exports it.
+#[proc_macro_derive(Model, attributes(model))]
+pub fn derive_model(input: TokenStream) -> TokenStream {
+    compile::model(input.into(), Root::Db).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_derive(ModelThroughFacade, attributes(model))]
+pub fn derive_model_through_facade(input: TokenStream) -> TokenStream {
+    compile::model(input.into(), Root::DbThroughFacade).into()
 }

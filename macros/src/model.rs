@@ -2,6 +2,7 @@
 //! From syntax to checked meaning. Every problem is found, not only the first.
 
 mod duration;
+pub(crate) mod model;
 mod name;
 pub(crate) mod pipeline;
 mod rename;

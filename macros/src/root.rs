@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! Where the expansion finds the library: in `forktex-flow`, behind the facade, or where `crate =`
-//! says.
+//! Where the expansion finds the library: in the crate that re-exports the macro, behind the facade,
+//! or where `crate =` says.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -13,6 +13,10 @@ pub(crate) enum Root {
     Flow,
     /// `::forktex::flow`
     Facade,
+    /// `::forktex_db`
+    Db,
+    /// `::forktex::db`
+    DbThroughFacade,
     /// What `crate =` gave.
     Given(Path),
 }
@@ -44,6 +48,8 @@ impl ToTokens for Root {
         match self {
             Self::Flow => quote!(::forktex_flow).to_tokens(tokens),
             Self::Facade => quote!(::forktex::flow).to_tokens(tokens),
+            Self::Db => quote!(::forktex_db).to_tokens(tokens),
+            Self::DbThroughFacade => quote!(::forktex::db).to_tokens(tokens),
             Self::Given(path) => path.to_tokens(tokens),
         }
     }

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
+use uuid::Uuid;
 
 use crate::cipher::ColumnCipher;
 use crate::error::{Awaited, DbError};
 use crate::options::DbOptions;
+use crate::page::CursorKey;
 use crate::transaction::{Isolation, RetryingTransaction, Transaction, TransactionOptions};
 use crate::url::{DatabaseUrl, server_address};
 
@@ -32,6 +34,7 @@ struct Shared {
     /// Set in each transaction; only behind a proxy, as a session carries it otherwise.
     statement_timeout: Option<Duration>,
     cipher: Option<Arc<dyn ColumnCipher>>,
+    cursor_key: Option<CursorKey>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -91,6 +94,7 @@ impl Db {
                     .statement_timeout
                     .filter(|_| options.pooled_by_proxy),
                 cipher: options.cipher,
+                cursor_key: options.cursor_key,
             }),
         })
     }
@@ -109,6 +113,7 @@ impl Db {
                 pooled_by_proxy: false,
                 statement_timeout: None,
                 cipher: None,
+                cursor_key: None,
             }),
         }
     }
@@ -212,6 +217,17 @@ impl Db {
         TransactionOptions::new(self.clone()).read_only()
     }
 
+    /// Starts the options of a transaction on the rows of one organisation. The server is told with
+    /// `BEGIN`, so that [`Transaction::for_org`] in it costs no round trip.
+    pub fn for_org(&self, org: Uuid) -> TransactionOptions {
+        TransactionOptions::new(self.clone()).for_org(org)
+    }
+
+    /// Starts the options of a transaction whose rows note this user: [`Transaction::acting_as`].
+    pub fn acting_as(&self, user: Uuid) -> TransactionOptions {
+        TransactionOptions::new(self.clone()).acting_as(user)
+    }
+
     /// Starts the options of a transaction that is run again, up to `retries` times more, when it
     /// loses a race. See [`TransactionOptions::retrying`].
     pub fn retrying(&self, retries: u32) -> RetryingTransaction {
@@ -250,6 +266,11 @@ impl Db {
     /// What seals and opens encrypted columns.
     pub fn cipher(&self) -> Option<&dyn ColumnCipher> {
         self.shared.cipher.as_deref()
+    }
+
+    /// What signs cursors.
+    pub(crate) fn cursor_key(&self) -> Option<&CursorKey> {
+        self.shared.cursor_key.as_ref()
     }
 
     /// The limit that each transaction must set for itself.

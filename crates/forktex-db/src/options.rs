@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
 
 use crate::cipher::ColumnCipher;
+use crate::page::CursorKey;
 
 /// How long a connection may lie idle before it is checked with one round trip when it is next taken.
 /// Every connection is checked as well when it comes back to the pool.
@@ -42,6 +43,7 @@ pub struct DbOptions {
     max_lifetime: Option<Duration>,
     pub(crate) pooled_by_proxy: bool,
     pub(crate) cipher: Option<Arc<dyn ColumnCipher>>,
+    pub(crate) cursor_key: Option<CursorKey>,
 }
 
 impl Default for DbOptions {
@@ -57,6 +59,7 @@ impl Default for DbOptions {
             max_lifetime: Some(Duration::from_mins(30)),
             pooled_by_proxy: false,
             cipher: None,
+            cursor_key: None,
         }
     }
 }
@@ -143,6 +146,14 @@ impl DbOptions {
     /// Seals and opens the columns that a model marks as encrypted.
     pub fn cipher(mut self, cipher: impl ColumnCipher + 'static) -> Self {
         self.cipher = Some(Arc::new(cipher));
+        self
+    }
+
+    /// Signs the cursors of pages with this secret, so that a client cannot make one up. All processes
+    /// that serve the same list need the same; 32 random bytes do. After a change of it, clients begin
+    /// their lists again.
+    pub fn cursor_key(mut self, secret: &[u8]) -> Self {
+        self.cursor_key = Some(CursorKey::new(secret));
         self
     }
 

@@ -15,10 +15,12 @@ use std::future::Future;
 
 use sqlx::{Executor, PgConnection};
 use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::db::Db;
 use crate::error::DbError;
 use crate::locks::LockKey;
+use crate::tenant::Told;
 
 pub(crate) use guard::ConnectionGuard;
 use hooks::Hooks;
@@ -54,6 +56,10 @@ pub struct Transaction {
     db: Db,
     /// A nested transaction was dropped midway, so part of its writes may be in this one.
     nested_interrupted: bool,
+    /// Whose rows the server was last told that this is about.
+    pub(crate) told: Told,
+    /// Who is noted in the rows that are written.
+    acting_as: Option<Uuid>,
 }
 
 impl Transaction {
@@ -71,6 +77,8 @@ impl Transaction {
             hooks: Hooks::default(),
             db: db.clone(),
             nested_interrupted: false,
+            told: Told::Scope(settings.scope),
+            acting_as: settings.acting_as,
         })
     }
 
@@ -194,6 +202,33 @@ impl Transaction {
             .fetch_one(self.guard.connection())
             .await
             .map_err(|error| self.db.error(error))
+    }
+
+    /// Notes this user as `created_by` and `updated_by` in the rows that repositories write from now
+    /// on, where their models ask for it (`audit`). Costs nothing; the server is not told.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use forktex_db::{Db, DbError};
+    /// # async fn example(db: Db, user: uuid::Uuid) -> Result<(), DbError> {
+    /// db.transaction(async |tx| -> Result<(), DbError> {
+    ///     tx.acting_as(user);
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    pub fn acting_as(&mut self, user: Uuid) {
+        self.acting_as = Some(user);
+    }
+
+    /// Who is noted in the rows that are written.
+    pub(crate) fn actor(&self) -> Option<Uuid> {
+        self.acting_as
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
     }
 
     /// Commits, then runs the [`after_commit`](Self::after_commit) hooks. One round trip.

@@ -16,8 +16,12 @@ mod hooks;
 mod locks;
 #[path = "db/migrations.rs"]
 mod migrations;
+#[path = "db/models.rs"]
+mod models;
 #[path = "db/proxy.rs"]
 mod proxy;
+#[path = "db/repositories.rs"]
+mod repositories;
 #[path = "db/retries.rs"]
 mod retries;
 #[path = "db/setup.rs"]

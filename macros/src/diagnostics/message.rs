@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The texts of all messages: what is wrong, and after `help:` the form that is expected.
 
+mod model;
 mod pipeline;
 mod state;
 mod step;
@@ -10,11 +11,31 @@ use std::fmt::Display;
 use crate::diagnostics::nearest;
 use crate::parse::options::Known;
 
+pub(crate) use model::*;
 pub(crate) use pipeline::*;
 pub(crate) use state::*;
 pub(crate) use step::*;
 
 pub(crate) const EXPECTED_COMMA: &str = "expected `,`";
+
+/// What is said of an item that must be a struct with named fields.
+pub(crate) struct StructMessages {
+    what: &'static str,
+    example: &'static str,
+    instead: &'static str,
+}
+
+impl StructMessages {
+    pub(crate) fn needs_names(&self) -> String {
+        let Self { what, example, .. } = self;
+        format!("{what} is a struct with named fields: write `struct {example} {{ field: Type }}`")
+    }
+
+    pub(crate) fn is_no(&self, kind: &str) -> String {
+        let Self { what, instead, .. } = self;
+        format!("{what} is a struct with named fields, not {kind}: {instead}")
+    }
+}
 
 fn with_help(message: impl Display, help: impl Display) -> String {
     format!("{message}\n= help: {help}")

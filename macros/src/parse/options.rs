@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! `key = value` options, separated by commas, in any order.
+//! Options, separated by commas, in any order: `key = value`, `key(list)` or `key` alone, as each is
+//! known.
 
 use std::collections::HashSet;
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
+use syn::token::Paren;
 use syn::{LitStr, Path, Token};
 
 use crate::diagnostics::{Diagnostics, message, nearest};
@@ -45,6 +47,19 @@ pub(crate) fn read_all(
     diagnostics: &mut Diagnostics,
     mut read: impl FnMut(&'static str, ParseStream) -> syn::Result<()>,
 ) -> Keys {
+    read_all_with_keys(input, owner, known, diagnostics, |name, _, input| {
+        read(name, input)
+    })
+}
+
+/// The same, with the key as it was written, for its span.
+pub(crate) fn read_all_with_keys(
+    input: ParseStream,
+    owner: &str,
+    known: &[Known],
+    diagnostics: &mut Diagnostics,
+    mut read: impl FnMut(&'static str, &Ident, ParseStream) -> syn::Result<()>,
+) -> Keys {
     let mut keys = Keys::default();
     while !input.is_empty() {
         let value = read_one(input, owner, known, &mut keys, diagnostics, &mut read);
@@ -63,7 +78,7 @@ fn read_one(
     known: &[Known],
     keys: &mut Keys,
     diagnostics: &mut Diagnostics,
-    read: &mut impl FnMut(&'static str, ParseStream) -> syn::Result<()>,
+    read: &mut impl FnMut(&'static str, &Ident, ParseStream) -> syn::Result<()>,
 ) -> syn::Result<()> {
     let Ok(key) = input.call(Ident::parse_any) else {
         return Err(input.error(message::expected_option(owner, known)));
@@ -77,16 +92,26 @@ fn read_one(
         skip_to_comma(input);
         return Ok(());
     };
-    if !keys.0.insert(name) {
+    let is_list = form.ends_with(')');
+    if !keys.0.insert(name) && !is_list {
         diagnostics.error(&key, message::duplicate_option(name));
         skip_to_comma(input);
         return Ok(());
     }
-    let equals: Option<Token![=]> = input.parse()?;
-    if equals.is_none() || input.is_empty() || input.peek(Token![,]) {
+    let ends = |input: ParseStream| input.is_empty() || input.peek(Token![,]);
+    let is_written_so = if is_list {
+        input.peek(Paren)
+    } else if form.contains('=') {
+        let equals: Option<Token![=]> = input.parse()?;
+        equals.is_some() && !ends(input)
+    } else {
+        ends(input)
+    };
+    if !is_written_so {
+        skip_to_comma(input);
         return Err(syn::Error::new_spanned(&key, message::write_option(form)));
     }
-    read(name, input)
+    read(name, &key, input)
 }
 
 /// The known option that a misspelt key was meant to be.

@@ -5,8 +5,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Fields, Generics, Meta, Path, Token, Type, Visibility};
+use syn::{Attribute, DeriveInput, Generics, Meta, Path, Token, Type, Visibility};
 
+use super::named_fields;
 use super::options::{self, CRATE, Known};
 use super::serde::{self, SerdeItem};
 use crate::diagnostics::{Diagnostics, message};
@@ -46,27 +47,7 @@ const STATE_KNOWN: &[Known] = &[CRATE];
 /// Reads the struct; `None` when the item can be no state at all.
 pub(crate) fn parse(input: TokenStream, diagnostics: &mut Diagnostics) -> Option<StateSyntax> {
     let input: DeriveInput = diagnostics.ok(syn::parse2(input))?;
-    let fields = match input.data {
-        Data::Struct(data) => match data.fields {
-            Fields::Named(fields) => fields.named,
-            Fields::Unnamed(fields) => {
-                diagnostics.error(fields, message::STATE_NEEDS_NAMES);
-                return None;
-            }
-            Fields::Unit => {
-                diagnostics.error(input.ident, message::STATE_NEEDS_NAMES);
-                return None;
-            }
-        },
-        Data::Enum(data) => {
-            diagnostics.error(data.enum_token, message::state_is_no("an enum"));
-            return None;
-        }
-        Data::Union(data) => {
-            diagnostics.error(data.union_token, message::state_is_no("a union"));
-            return None;
-        }
-    };
+    let fields = named_fields(input.data, &input.ident, &message::STATE, diagnostics)?;
     let fields = fields
         .into_iter()
         .filter_map(|field| {

@@ -7,10 +7,13 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::{Transaction, run};
 use crate::db::Db;
 use crate::error::{DbError, Retryable};
 use crate::options::milliseconds;
+use crate::tenant::{Scope, set_scope};
 
 /// The wait before the first retry is at most this long, and the bound doubles each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
@@ -59,12 +62,27 @@ pub struct TransactionOptions {
 }
 
 /// What is sent with `BEGIN`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) isolation: Option<Isolation>,
     access: Access,
     pub(crate) statement_timeout: Option<Duration>,
     pub(crate) lock_timeout: Option<Duration>,
+    pub(crate) scope: Scope,
+    pub(crate) acting_as: Option<Uuid>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            isolation: None,
+            access: Access::ReadWrite,
+            statement_timeout: None,
+            lock_timeout: None,
+            scope: Scope::Shared,
+            acting_as: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +123,19 @@ impl TransactionOptions {
     /// the limit of the session.
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.settings.lock_timeout = Some(timeout);
+        self
+    }
+
+    /// Tells the server with `BEGIN` that the transaction is about this organisation, so that
+    /// [`Transaction::for_org`] costs no round trip of its own.
+    pub fn for_org(mut self, org: Uuid) -> Self {
+        self.settings.scope = Scope::Org(org);
+        self
+    }
+
+    /// Notes this user in the rows that are written: [`Transaction::acting_as`].
+    pub fn acting_as(mut self, user: Uuid) -> Self {
+        self.settings.acting_as = Some(user);
         self
     }
 
@@ -163,6 +194,18 @@ impl RetryingTransaction {
     /// See [`TransactionOptions::read_only`].
     pub fn read_only(mut self) -> Self {
         self.options = self.options.read_only();
+        self
+    }
+
+    /// See [`TransactionOptions::for_org`].
+    pub fn for_org(mut self, org: Uuid) -> Self {
+        self.options = self.options.for_org(org);
+        self
+    }
+
+    /// See [`TransactionOptions::acting_as`].
+    pub fn acting_as(mut self, user: Uuid) -> Self {
+        self.options = self.options.acting_as(user);
         self
     }
 
@@ -269,6 +312,9 @@ fn write_begin(
             );
         }
     }
+    if settings.scope != Scope::Shared {
+        let _ = write!(statement.to_mut(), "; {}", set_scope(settings.scope));
+    }
     statement
 }
 
@@ -289,11 +335,14 @@ mod tests {
             access: Access::ReadOnly,
             statement_timeout: Some(Duration::from_secs(2)),
             lock_timeout: Some(Duration::from_micros(1)),
+            scope: Scope::Org(Uuid::nil()),
+            acting_as: None,
         };
         assert_eq!(
             write_begin(&settings, true, Some(Duration::from_secs(9))),
             "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; DEALLOCATE ALL; \
-             SET LOCAL statement_timeout = 2000; SET LOCAL lock_timeout = 1"
+             SET LOCAL statement_timeout = 2000; SET LOCAL lock_timeout = 1; \
+             SELECT set_config('forktex.org_id', '00000000-0000-0000-0000-000000000000', true)"
         );
     }
 

@@ -8,12 +8,14 @@ use sqlx::Executor;
 
 use super::{Transaction, nested_was_interrupted};
 use crate::error::DbError;
+use crate::tenant::Told;
 
 /// A savepoint that is set, or may be. Dropped before it is known to be gone, it condemns the
 /// transaction around it: nobody could say any more which writes are meant to stay.
 pub(super) struct Savepoint<'a> {
     transaction: &'a mut Transaction,
     hooks_before: usize,
+    told_before: Told,
     is_gone: bool,
 }
 
@@ -24,6 +26,7 @@ impl<'a> Savepoint<'a> {
         }
         let mut savepoint = Self {
             hooks_before: transaction.hooks.len(),
+            told_before: transaction.told,
             transaction,
             is_gone: false,
         };
@@ -65,6 +68,8 @@ impl<'a> Savepoint<'a> {
             .execute("ROLLBACK TO SAVEPOINT forktex_nested; RELEASE SAVEPOINT forktex_nested")
             .await;
         self.is_gone = undone.is_ok();
+        // The server has undone its settings as well.
+        self.transaction.told = self.told_before;
     }
 
     async fn execute(&mut self, statement: &'static str) -> Result<(), DbError> {

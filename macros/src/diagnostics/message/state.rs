@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The messages of `#[derive(State)]`.
 
-use super::with_help;
+use super::{StructMessages, with_help};
 
-pub(crate) const STATE_NEEDS_NAMES: &str =
-    "a state is a struct with named fields: write `struct MyState { field: Type }`";
+pub(crate) const STATE: StructMessages = StructMessages {
+    what: "a state",
+    example: "MyState",
+    instead: "put it into a field",
+};
 
 pub(crate) const GENERIC_STATE: &str =
     "a state takes no generics, lifetimes or where clause: name the types";
@@ -20,10 +23,6 @@ pub(crate) const WITH_NEEDS_PATH: &str = "expected `#[reduce(with = path::to::fu
 pub(crate) const SERDE_FLATTEN: &str =
     "a state cannot flatten a field: each field is stored under its own name
 = help: remove `flatten`, or write the inner fields here";
-
-pub(crate) fn state_is_no(kind: &str) -> String {
-    format!("a state is a struct with named fields, not {kind}: put it into a field")
-}
 
 pub(crate) fn unknown_reducer(written: &str, near: Option<&str>) -> String {
     let message = format!("there is no reducer `{written}`");
