@@ -9,4 +9,5 @@ pub use crate::model::{
     Archivable, Column, ColumnInfo, ColumnRole, JsonColumn, Model, ModelInfo, NewModel, OrgScoped,
     Row, SealedColumn, Shared, json, optional_text, plaintext, text,
 };
+pub use crate::page::parse_cursor_of_any_kind;
 pub use crate::value::{ColumnType, Value};

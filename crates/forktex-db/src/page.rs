@@ -10,9 +10,11 @@ mod keyset;
 use crate::filter::Filter;
 use crate::sort::Sort;
 
+#[doc(hidden)]
+pub use cursor::parse_cursor_of_any_kind;
 pub use cursor::{Cursor, CursorError};
 pub(crate) use cursor::{CursorKey, Fingerprint};
-pub(crate) use keyset::write_after;
+pub(crate) use keyset::{parts_after, write_part};
 
 /// How many rows a page may have.
 pub const PAGE_ROWS_MAX: u32 = 1_000;

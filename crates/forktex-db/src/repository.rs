@@ -114,14 +114,13 @@ impl<'t, M: Model> Repository<'t, M> {
         }
     }
 
-    /// `SELECT` with all columns, up to the condition that the scope makes.
-    fn select(&self) -> Statement {
-        let mut statement = Statement::new("SELECT ");
-        write_columns(M::INFO, &mut statement);
+    /// Writes `SELECT` with all columns, up to the condition that the scope makes.
+    fn write_select(&self, statement: &mut Statement) {
+        statement.push("SELECT ");
+        write_columns(M::INFO, statement);
         statement.push(" FROM ").put(M::INFO.quoted());
         statement.push(" WHERE ");
-        self.write_scope(&mut statement);
-        statement
+        self.write_scope(statement);
     }
 
     /// Writes whose rows, and which of them by their being archived; always a whole condition.

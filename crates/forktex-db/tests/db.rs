@@ -10,6 +10,8 @@ mod commit_outcome;
 mod connecting;
 #[path = "db/errors.rs"]
 mod errors;
+#[path = "db/filters.rs"]
+mod filters;
 #[path = "db/hooks.rs"]
 mod hooks;
 #[path = "db/locks.rs"]
@@ -18,6 +20,8 @@ mod locks;
 mod migrations;
 #[path = "db/models.rs"]
 mod models;
+#[path = "db/pages.rs"]
+mod pages;
 #[path = "db/proxy.rs"]
 mod proxy;
 #[path = "db/repositories.rs"]

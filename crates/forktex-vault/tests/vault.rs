@@ -10,11 +10,26 @@ mod column_cipher;
 #[cfg(feature = "db")]
 #[path = "vault/columns.rs"]
 mod columns;
+#[cfg(feature = "db")]
+#[path = "vault/fixture.rs"]
+mod fixture;
 #[path = "vault/key_providers.rs"]
 mod key_providers;
 #[path = "vault/leaks.rs"]
 mod leaks;
 #[path = "vault/python.rs"]
 mod python;
+#[cfg(feature = "db")]
+#[path = "vault/rotation.rs"]
+mod rotation;
+#[cfg(feature = "db")]
+#[path = "vault/rotation_crash.rs"]
+mod rotation_crash;
+#[cfg(feature = "db")]
+#[path = "vault/rotation_writers.rs"]
+mod rotation_writers;
+#[cfg(feature = "db")]
+#[path = "vault/seals.rs"]
+mod seals;
 #[path = "vault/tampering.rs"]
 mod tampering;

@@ -1,30 +1,90 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! The condition "after this row", for a total order.
+//! The conditions for "after this row", for a total order.
+//!
+//! Each is one range of an index on the order's columns. Where the first column may be NULL there can
+//! be two, since no range spans values and NULLs; they are asked for one after the other.
 
 use crate::identifier::Quoted;
 use crate::sort::{Direction, Nulls, SortColumn, TotalOrder};
 use crate::statement::Statement;
 use crate::value::Value;
 
-/// Writes the condition that a row comes after the one with these values, of which there is one for
-/// each column of the order.
-///
-/// Where no column may be NULL and all go one way, it is one comparison of rows, which an index
-/// answers in one descent. Otherwise it is spelled out: a row comes after when it is equal in the first
-/// `n` columns and comes after in the next.
-pub(crate) fn write_after(order: &TotalOrder, values: Vec<Value>, statement: &mut Statement) {
-    let columns = &order.0;
-    let goes_one_way = columns
-        .windows(2)
-        .all(|pair| pair[0].direction == pair[1].direction);
-    if goes_one_way && columns.iter().all(|key| !key.column.is_nullable) {
-        write_row_comparison(columns, values, statement);
-    } else {
-        write_spelled_out(columns, &values, statement);
+/// A part of the rows after the cursor's, such that the parts follow one another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    /// From the cursor's row on, to the end of those with a value in the first column, or of those
+    /// without one.
+    Rest,
+    /// Then those without a value in the first column.
+    Nulls,
+    /// Then those with one.
+    Values,
+}
+
+/// The parts after a row with these values, of which there is one for each column of the order.
+pub(crate) fn parts_after(order: &TotalOrder, values: &[Value]) -> &'static [Part] {
+    match (order.0.first(), values.first()) {
+        (Some(first), Some(value)) if first.column.is_nullable => {
+            match (value.is_null(), first.nulls) {
+                (false, Nulls::Last) => &[Part::Rest, Part::Nulls],
+                (true, Nulls::First) => &[Part::Rest, Part::Values],
+                _ => &[Part::Rest],
+            }
+        }
+        _ => &[Part::Rest],
     }
 }
 
-fn write_row_comparison(columns: &[SortColumn], values: Vec<Value>, statement: &mut Statement) {
+/// Writes the condition of one part.
+pub(crate) fn write_part(
+    part: Part,
+    order: &TotalOrder,
+    values: &[Value],
+    statement: &mut Statement,
+) {
+    let Some((first, rest)) = order.0.split_first() else {
+        return;
+    };
+    match (part, values) {
+        (Part::Nulls, _) => {
+            statement.put(Quoted(first.column.name)).push(" IS NULL");
+        }
+        (Part::Values, _) => {
+            statement
+                .put(Quoted(first.column.name))
+                .push(" IS NOT NULL");
+        }
+        (Part::Rest, [Value::Null, values @ ..]) => {
+            statement
+                .put(Quoted(first.column.name))
+                .push(" IS NULL AND ");
+            write_spelled_out(rest, values, statement);
+        }
+        (Part::Rest, values) if is_row_comparison(&order.0, values) => {
+            write_row_comparison(&order.0, values, statement);
+        }
+        (Part::Rest, values) => {
+            write_bound(first, values, statement);
+            write_spelled_out(&order.0, values, statement);
+        }
+    }
+}
+
+/// Whether one comparison of rows says it, which an index answers in one descent. It leaves out rows
+/// that have NULL where the decision falls: right where NULLs come before all values.
+fn is_row_comparison(columns: &[SortColumn], values: &[Value]) -> bool {
+    let goes_one_way = columns
+        .windows(2)
+        .all(|pair| pair[0].direction == pair[1].direction);
+    goes_one_way
+        && values.iter().all(|value| !value.is_null())
+        && columns
+            .iter()
+            .skip(1)
+            .all(|key| !key.column.is_nullable || key.nulls == Nulls::First)
+}
+
+fn write_row_comparison(columns: &[SortColumn], values: &[Value], statement: &mut Statement) {
     for (n, key) in columns.iter().enumerate() {
         statement.push(if n == 0 { "(" } else { ", " });
         statement.put(Quoted(key.column.name));
@@ -36,17 +96,30 @@ fn write_row_comparison(columns: &[SortColumn], values: Vec<Value>, statement: &
     });
     for (n, (key, value)) in columns.iter().zip(values).enumerate() {
         statement.push(if n == 0 { "(" } else { ", " });
-        statement.bind(key.column.kind, value);
+        statement.bind(key.column.kind, value.clone());
     }
     statement.push(")");
 }
 
+/// Writes what follows for the first column alone: no index serves the `OR` after it.
+fn write_bound(first: &SortColumn, values: &[Value], statement: &mut Statement) {
+    let Some(value) = values.first() else {
+        return;
+    };
+    statement.put(Quoted(first.column.name));
+    statement.push(match first.direction {
+        Direction::Ascending => " >= ",
+        Direction::Descending => " <= ",
+    });
+    statement
+        .bind(first.column.kind, value.clone())
+        .push(" AND ");
+}
+
+/// Writes: after in the first, or equal in it and (after in the second, or equal in it and (..
 fn write_spelled_out(columns: &[SortColumn], values: &[Value], statement: &mut Statement) {
     statement.push("(");
-    let first = columns.first().zip(values.first());
-    let is_bounded = first.is_some_and(|(key, value)| write_bound(key, value, statement));
     for (n, (key, value)) in columns.iter().zip(values).enumerate() {
-        // ( after the first, or equal in it and ( after the second, or equal in it and ( ..
         write_key_after(key, value, statement);
         if n + 1 < columns.len() {
             statement.push(" OR ");
@@ -57,25 +130,7 @@ fn write_spelled_out(columns: &[SortColumn], values: &[Value], statement: &mut S
     for _ in 1..columns.len() {
         statement.push(")");
     }
-    statement.push(if is_bounded { "))" } else { ")" });
-}
-
-/// Writes what follows for the first column alone, where that is one range, and says whether it
-/// did: no index serves the `OR` after it.
-fn write_bound(key: &SortColumn, value: &Value, statement: &mut Statement) -> bool {
-    let nulls_come_after = key.column.is_nullable && key.nulls == Nulls::Last;
-    if value.is_null() || nulls_come_after {
-        return false;
-    }
-    statement.put(Quoted(key.column.name));
-    statement.push(match key.direction {
-        Direction::Ascending => " >= ",
-        Direction::Descending => " <= ",
-    });
-    statement
-        .bind(key.column.kind, value.clone())
-        .push(" AND (");
-    true
+    statement.push(")");
 }
 
 /// Writes that the column's value comes after this one.

@@ -10,7 +10,7 @@ use crate::error::DbError;
 use crate::filter::Filter;
 use crate::model::{Model, Row};
 use crate::page::{
-    Cursor, Fingerprint, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query, write_after,
+    Cursor, Fingerprint, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query, parts_after, write_part,
 };
 use crate::sort::TotalOrder;
 use crate::statement::Statement;
@@ -22,7 +22,8 @@ impl<M: Model> Repository<'_, M> {
     /// # Errors
     /// [`DbError::NotFound`] when there is none.
     pub async fn get(&mut self, id: Uuid) -> Result<M, DbError> {
-        let mut statement = self.select();
+        let mut statement = Statement::default();
+        self.write_select(&mut statement);
         Self::write_and_id(id, &mut statement);
         self.fetch_optional(statement)
             .await?
@@ -35,7 +36,8 @@ impl<M: Model> Repository<'_, M> {
     /// # Errors
     /// [`DbError::NotFound`] when there is none; [`DbError::Conflict`] after the lock timeout.
     pub async fn get_for_update(&mut self, id: Uuid) -> Result<M, DbError> {
-        let mut statement = self.select();
+        let mut statement = Statement::default();
+        self.write_select(&mut statement);
         Self::write_and_id(id, &mut statement);
         statement.push(" FOR UPDATE");
         self.fetch_optional(statement)
@@ -49,7 +51,7 @@ impl<M: Model> Repository<'_, M> {
     /// [`DbError::Invalid`] names what is wrong with the filter or the sort.
     pub async fn find(&mut self, query: impl Into<Query<M>>) -> Result<Option<M>, DbError> {
         let query = query.into();
-        let statement = self.select_ordered(&query.limit(1), 1)?;
+        let statement = self.select_ordered(&query, Some(1))?;
         self.fetch_optional(statement).await
     }
 
@@ -70,7 +72,7 @@ impl<M: Model> Repository<'_, M> {
             Some(limit) => limit,
             None => LIST_ROWS_MAX + 1,
         };
-        let statement = self.select_ordered(&query, limit)?;
+        let statement = self.select_ordered(&query, Some(limit))?;
         let rows = self.fetch_all(statement).await?;
         if rows.len() > LIST_ROWS_MAX as usize {
             return Err(too_long());
@@ -94,7 +96,8 @@ impl<M: Model> Repository<'_, M> {
     }
 
     /// One page, without the total. One round trip, whose cost does not grow with the number of pages
-    /// before it where an index serves the sort.
+    /// before it where an index serves the sort: one on its columns in their directions and the id.
+    /// Where the columns go different ways, rows that are equal in the first are read again.
     ///
     /// The pages that follow one another by their cursors give each row that stays unchanged exactly
     /// once, in order, whatever is inserted, changed or deleted meanwhile.
@@ -127,7 +130,7 @@ impl<M: Model> Repository<'_, M> {
             )));
         }
         // One row more tells whether there is a next page.
-        let statement = self.select_ordered(&query, limit + 1)?;
+        let statement = self.select_ordered(&query, Some(limit + 1))?;
         let mut items = self.fetch_all(statement).await?;
         let has_more = items.len() > limit as usize;
         items.truncate(limit as usize);
@@ -166,11 +169,7 @@ impl<M: Model> Repository<'_, M> {
         query: impl Into<Query<M>>,
     ) -> Result<impl Stream<Item = Result<M, DbError>> + Send + Unpin, DbError> {
         let query = query.into();
-        let order = TotalOrder::new(&query.sort, M::INFO)?;
-        let mut statement = self.select_matching(&query, &order)?;
-        if let Some(limit) = query.limit {
-            statement.push(" LIMIT ").put(limit);
-        }
+        let statement = self.select_ordered(&query, query.limit)?;
         let db = self.tx.db().clone();
         let rows = statement.query()?.fetch(self.tx.connection());
         Ok(rows.map(move |row: Result<PgRow, sqlx::Error>| {
@@ -205,26 +204,39 @@ impl<M: Model> Repository<'_, M> {
         self.fetch_scalar(statement).await
     }
 
-    fn select_ordered(&self, query: &Query<M>, limit: u32) -> Result<Statement, DbError> {
+    /// The rows of the query in their order, from its cursor on, at most so many.
+    fn select_ordered(&self, query: &Query<M>, limit: Option<u32>) -> Result<Statement, DbError> {
         let order = TotalOrder::new(&query.sort, M::INFO)?;
-        let mut statement = self.select_matching(query, &order)?;
-        statement.push(" LIMIT ").put(limit);
-        Ok(statement)
-    }
-
-    /// The rows of the query in their order, from its cursor on.
-    fn select_matching(&self, query: &Query<M>, order: &TotalOrder) -> Result<Statement, DbError> {
-        let mut statement = self.select();
-        Self::write_and_filter(&query.filter, &mut statement)?;
-        if let Some(cursor) = &query.after {
-            let kinds: Vec<_> = order.0.iter().map(|key| key.column.kind).collect();
-            let list = self.fingerprint(query, order);
-            let values = cursor.decode(list, &kinds, self.tx.db().cursor_key())?;
+        let write_end = |statement: &mut Statement| {
+            statement.push(" ORDER BY ");
+            order.write(statement);
+            if let Some(limit) = limit {
+                statement.push(" LIMIT ").put(limit);
+            }
+        };
+        let mut statement = Statement::default();
+        let Some(cursor) = &query.after else {
+            self.write_select(&mut statement);
+            Self::write_and_filter(&query.filter, &mut statement)?;
+            write_end(&mut statement);
+            return Ok(statement);
+        };
+        let kinds: Vec<_> = order.0.iter().map(|key| key.column.kind).collect();
+        let list = self.fingerprint(query, &order);
+        let values = cursor.decode(list, &kinds, self.tx.db().cursor_key())?;
+        let parts = parts_after(&order, &values);
+        for (n, part) in parts.iter().enumerate() {
+            statement.push(if n == 0 { "(" } else { " UNION ALL (" });
+            self.write_select(&mut statement);
+            Self::write_and_filter(&query.filter, &mut statement)?;
             statement.push(" AND ");
-            write_after(order, values, &mut statement);
+            write_part(*part, &order, &values, &mut statement);
+            write_end(&mut statement);
+            statement.push(")");
         }
-        statement.push(" ORDER BY ");
-        order.write(&mut statement);
+        if parts.len() > 1 {
+            write_end(&mut statement);
+        }
         Ok(statement)
     }
 

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! What is done to one value, and the parts of SQL that belong to it. The sweep knows neither.
+
+use crate::context::Context;
+use crate::error::VaultError;
+use crate::key::KeyId;
+use crate::scheme::{Scheme, v2};
+use crate::token::Token;
+use crate::vault::Vault;
+
+use super::target::{Holds, Names};
+
+/// Where the values of a column belong.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// To their rows: this, with the row's id and organisation.
+    Row(Context),
+    /// Nowhere: they open anywhere.
+    Nowhere,
+}
+
+impl Place {
+    fn of(&self, row: &str, org: Option<&str>) -> Context {
+        match self {
+            Self::Nowhere => Context::none(),
+            Self::Row(base) => {
+                let context = base.clone().row(row);
+                match org {
+                    Some(org) => context.org(org),
+                    None => context,
+                }
+            }
+        }
+    }
+}
+
+/// What is to be done with what a row holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// It holds a token: seal its content anew. `from_unbound`: it may be bound to no place.
+    Reseal { from_unbound: bool },
+    /// It holds JSON: seal it, and set the plain column to NULL if so asked.
+    SealPlain { nulls_plain: bool },
+    /// It holds a token: see that it opens, and leave it as it is.
+    Verify,
+}
+
+/// Turns what was found in a row into what shall stand there. Computes only.
+#[derive(Clone, Debug)]
+pub(super) struct Work {
+    pub(super) task: Task,
+    /// Holds all keys.
+    pub(super) opening: Vault,
+    /// Holds the new key alone, and writes the new scheme.
+    pub(super) sealing: Vault,
+    pub(super) scheme: Scheme,
+    pub(super) place: Place,
+    pub(super) holds: Holds,
+}
+
+/// What is to be done with a row.
+pub(super) enum Verdict {
+    /// Nothing.
+    Current,
+    /// This shall stand there.
+    Replace(Vec<u8>),
+}
+
+impl Work {
+    pub(super) fn judge(
+        &self,
+        row: &str,
+        org: Option<&str>,
+        found: &[u8],
+    ) -> Result<Verdict, VaultError> {
+        let place = self.place.of(row, org);
+        let token = match self.task {
+            Task::Verify => {
+                self.opening.bound(place).open(&Token::from_bytes(found)?)?;
+                return Ok(Verdict::Current);
+            }
+            Task::SealPlain { .. } => self.sealing.bound(place).seal(found)?,
+            Task::Reseal { from_unbound } => {
+                let old = Token::from_bytes(found)?;
+                if self.scheme == Scheme::Fernet && self.sealing.has_signed(&old) {
+                    return Ok(Verdict::Current);
+                }
+                let plaintext = match self.opening.bound(place.clone()).open(&old) {
+                    Err(VaultError::TamperedOrMoved) if from_unbound => {
+                        self.opening.bound(Context::none()).open(&old)?
+                    }
+                    opened => opened?,
+                };
+                // The age of a value is that of its content, not of its last rotation.
+                self.sealing
+                    .bound(place)
+                    .seal_as_of(&plaintext, old.sealed_at_seconds())?
+            }
+        };
+        Ok(Verdict::Replace(match self.holds {
+            Holds::Bytes => token.to_bytes(),
+            Holds::Text => token.to_string().into_bytes(),
+        }))
+    }
+
+    /// The parts of `read_page.sql` and `swap_values.sql` that depend on the work.
+    pub(super) fn sql_parts(&self, names: &Names) -> Vec<(&'static str, String)> {
+        let column = &names.column;
+        let sealed = match self.holds {
+            Holds::Bytes => "change.sealed",
+            Holds::Text => "convert_from(change.sealed, 'UTF8')",
+        };
+        let mut parts = match (self.task, &names.source) {
+            (Task::SealPlain { nulls_plain }, Some(source)) => {
+                let mut assign = format!("{column} = {sealed}");
+                if nulls_plain {
+                    assign.push_str(&format!(", {source} = NULL"));
+                }
+                vec![
+                    ("value", source.to_string()),
+                    ("bytes", format!("pg_catalog.pg_column_size({source})")),
+                    ("is_done", format!("{column} IS NOT NULL")),
+                    ("is_current", "page.is_done".to_owned()),
+                    (
+                        "as_bytes",
+                        "convert_to(to_json(page.value)::text, 'UTF8')".to_owned(),
+                    ),
+                    ("assign", assign),
+                    (
+                        "is_unchanged",
+                        format!(
+                            "target.{column} IS NULL AND convert_to(to_json(target.{source})::text, 'UTF8') \
+                             = change.found"
+                        ),
+                    ),
+                ]
+            }
+            _ => vec![
+                ("value", column.to_string()),
+                ("bytes", format!("octet_length({column})")),
+                ("is_done", "false".to_owned()),
+                ("is_current", self.is_current("page.value")),
+                (
+                    "as_bytes",
+                    match self.holds {
+                        Holds::Bytes => "page.value".to_owned(),
+                        Holds::Text => "convert_to(page.value, 'UTF8')".to_owned(),
+                    },
+                ),
+                ("assign", format!("{column} = {sealed}")),
+                (
+                    "is_unchanged",
+                    match self.holds {
+                        Holds::Bytes => format!("target.{column} = change.found"),
+                        Holds::Text => {
+                            format!("convert_to(target.{column}, 'UTF8') = change.found")
+                        }
+                    },
+                ),
+            ],
+        };
+        parts.extend([
+            ("table", names.table()),
+            ("id", names.id.to_string()),
+            (
+                "org",
+                names
+                    .org
+                    .as_ref()
+                    .map_or_else(|| "NULL::text".to_owned(), ToString::to_string),
+            ),
+        ]);
+        parts
+    }
+
+    fn is_current(&self, value: &str) -> String {
+        match self.scheme {
+            _ if self.task == Task::Verify => "false".to_owned(),
+            Scheme::V2 => is_under_key(self.holds, self.sealing.primary_key(), value),
+            // Only who has the key can tell.
+            Scheme::Fernet => "false".to_owned(),
+        }
+    }
+}
+
+/// The condition that a value is a token of format v2 under this key, as its first bytes say. Of a NULL
+/// it is NULL, which a CHECK lets pass.
+pub(super) fn is_under_key(holds: Holds, key: KeyId, value: &str) -> String {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    let mut first_bytes = [v2::VERSION; 9];
+    first_bytes[1..].copy_from_slice(key.as_bytes());
+    match holds {
+        Holds::Bytes => {
+            format!(
+                "substring({value} FROM 1 FOR 9) = '\\x{:02x}{key}'::bytea",
+                v2::VERSION
+            )
+        }
+        Holds::Text => format!(
+            "left({value}, 12) = '{}' COLLATE \"C\"",
+            URL_SAFE_NO_PAD.encode(first_bytes)
+        ),
+    }
+}
