@@ -54,6 +54,8 @@ mod error;
 mod key;
 mod provider;
 #[cfg(feature = "db")]
+mod rotation;
+#[cfg(feature = "db")]
 mod schema;
 mod scheme;
 mod token;
@@ -66,6 +68,11 @@ pub use crate::error::VaultError;
 pub use crate::key::{Key, KeyId};
 pub use crate::provider::{
     FileKeys, FnKeys, KeyProvider, KeyProviderError, Keyring, StaticKeys, from_fn,
+};
+#[cfg(feature = "db")]
+pub use crate::rotation::{
+    BadRow, BadRowKind, Plaintext, Rotation, RotationError, RotationReport, SealReport, Tokens,
+    rotate_blobs, seal_plaintext,
 };
 #[cfg(feature = "db")]
 pub use crate::schema::{migrate, migrate_in};

@@ -80,11 +80,16 @@ impl Token {
     ///
     /// It is as true as the clock of who sealed it, and not proved before the token is opened.
     pub fn sealed_at(&self) -> Option<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp(i64::try_from(self.sealed_at_seconds()).ok()?).ok()
+    }
+
+    pub(crate) fn sealed_at_seconds(&self) -> u64 {
         let seconds = match self.scheme {
             Scheme::V2 => v2::sealed_at(&self.bytes),
             Scheme::Fernet => fernet::sealed_at(&self.bytes),
         };
-        OffsetDateTime::from_unix_timestamp(i64::try_from(seconds?).ok()?).ok()
+        // A token whose form was checked has one.
+        seconds.unwrap_or_default()
     }
 
     /// What is stored in a `BYTEA` column.

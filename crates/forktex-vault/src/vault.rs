@@ -161,6 +161,27 @@ impl Vault {
         std::iter::once(&self.keyring.primary).chain(&self.keyring.previous)
     }
 
+    /// An id that two different keys bear.
+    #[cfg(feature = "db")]
+    pub(crate) fn ambiguous_key(&self) -> Option<KeyId> {
+        let primary = self.primary();
+        self.keys()
+            .find(|key| key.id == primary.id && key.commitment != primary.commitment)
+            .map(|key| key.id)
+    }
+
+    /// The vault with its primary key alone.
+    #[cfg(feature = "db")]
+    pub(crate) fn without_previous(&self) -> Self {
+        self.clone().changed(|keyring| keyring.previous.clear())
+    }
+
+    /// Whether a key of the vault signed this Fernet token.
+    #[cfg(feature = "db")]
+    pub(crate) fn has_signed(&self, token: &Token) -> bool {
+        token.scheme() == Scheme::Fernet && self.signing_key(token).is_ok()
+    }
+
     /// The key of this id that a token commits to.
     fn committed_key(&self, token: &Token) -> Result<&DerivedKey, VaultError> {
         let id = token.key_id().ok_or(VaultError::malformed("it is cut"))?;
@@ -254,12 +275,16 @@ impl BoundVault {
     /// [`VaultError::TooLarge`] beyond [`PLAINTEXT_BYTES_MAX`], [`VaultError::NoRandomness`] when the
     /// operating system has none to give.
     pub fn seal(&self, plaintext: &[u8]) -> Result<Token, VaultError> {
+        self.seal_as_of(plaintext, now_seconds())
+    }
+
+    /// Seals bytes with this time, in seconds since 1970.
+    pub(crate) fn seal_as_of(&self, plaintext: &[u8], time: u64) -> Result<Token, VaultError> {
         check_size(plaintext.len(), PLAINTEXT_BYTES_MAX)?;
         let keyring = &self.vault.keyring;
-        let now = now_seconds();
         Token::from_raw(match keyring.writes {
-            Scheme::V2 => v2::seal(&keyring.primary, &self.context, random()?, now, plaintext),
-            Scheme::Fernet => fernet::seal(&keyring.primary.fernet, random()?, now, plaintext),
+            Scheme::V2 => v2::seal(&keyring.primary, &self.context, random()?, time, plaintext),
+            Scheme::Fernet => fernet::seal(&keyring.primary.fernet, random()?, time, plaintext),
         })
     }
 

@@ -2,8 +2,8 @@
 //! Rotation of a column that others write meanwhile, and two rotations at once.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use forktex_db::sqlx;
 use forktex_vault::{RotationError, Vault};
