@@ -80,6 +80,11 @@ impl Key {
         Zeroizing::new(URL_SAFE.encode(self.secret.as_slice()))
     }
 
+    #[cfg(feature = "db")]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.secret.as_slice()
+    }
+
     fn from_secret(secret: Zeroizing<[u8; KEY_BYTES]>) -> Self {
         let derived = derive(&secret, "forktex-vault/2 id");
         let mut id = [0; KEY_ID_BYTES];

@@ -8,6 +8,11 @@
 //! | bind a value to its place | [`Vault::context`], [`Context`] |
 //! | keep a sealed value in a column | [`Encrypted`], with the feature `db` |
 //! | look a sealed value up | [`BlindIndex`] |
+//! | fetch keys from a file, or elsewhere | [`Vault::load`], [`KeyProvider`] |
+//! | seal the encrypted columns of models | [`Vault`] as the cipher of a `Db` |
+//! | change the key of a live column | [`rotate_blobs`], [`Rotation::seal`] |
+//! | seal a plain column | [`seal_plaintext`] |
+//! | give each organisation a key, and shred it | [`OrgKeys`] |
 //! | share columns with Python services | [`Scheme::Fernet`], [`Vault::reading_fernet`] |
 //! | tell failures apart | [`VaultError`] |
 //!
@@ -15,19 +20,19 @@
 //! XChaCha20-Poly1305 that names its key, commits to it, and is bound to table, column, row and
 //! organisation. Fernet tokens are read and written where asked.
 //!
-//! **Status:** values are sealed and opened, in memory and in columns; rotation of a live table, and
-//! keys of organisations are still to come.
+//! With the feature `db`, [`rotate_blobs`] changes the key of a column while it is in use, can be killed
+//! at any instant and gone on with, and proves that no value is left under the old key; a seal keeps it so.
 //!
 //! No type here shows a key or a plaintext by `Debug` or `Display`, and no error holds one. Keys and
 //! opened bytes are wiped from memory when dropped; a value decoded from them is the caller's.
-//! Everything here computes and neither blocks nor does I/O; this crate reads no environment
-//! variables.
+//! Sealing and opening compute and neither block nor do I/O; what is async says what it costs. This crate
+//! reads no environment variables.
 //!
 //! # Features
 //!
 //! | Feature | Meaning |
 //! |---|---|
-//! | `db` | [`Encrypted`] is a column type of Postgres, through `forktex-db` |
+//! | `db` | [`Encrypted`] is a column type of Postgres, through `forktex-db`; rotation, keys of organisations, the cipher of a `Db` |
 //!
 //! # Examples
 //!
@@ -52,6 +57,8 @@ mod context;
 mod encrypted;
 mod error;
 mod key;
+#[cfg(feature = "db")]
+mod org_keys;
 mod provider;
 #[cfg(feature = "db")]
 mod rotation;
@@ -66,6 +73,8 @@ pub use crate::context::Context;
 pub use crate::encrypted::{Bytea, Encrypted, Text};
 pub use crate::error::VaultError;
 pub use crate::key::{Key, KeyId};
+#[cfg(feature = "db")]
+pub use crate::org_keys::{OrgKeyError, OrgKeys};
 pub use crate::provider::{
     FileKeys, FnKeys, KeyProvider, KeyProviderError, Keyring, StaticKeys, from_fn,
 };

@@ -17,6 +17,12 @@ mod fixture;
 mod key_providers;
 #[path = "vault/leaks.rs"]
 mod leaks;
+#[cfg(feature = "db")]
+#[path = "vault/org_keys.rs"]
+mod org_keys;
+#[cfg(feature = "db")]
+#[path = "vault/plaintext.rs"]
+mod plaintext;
 #[path = "vault/python.rs"]
 mod python;
 #[cfg(feature = "db")]
