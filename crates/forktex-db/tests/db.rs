@@ -28,8 +28,12 @@ mod proxy;
 mod repositories;
 #[path = "db/retries.rs"]
 mod retries;
+#[path = "db/sealed.rs"]
+mod sealed;
 #[path = "db/setup.rs"]
 mod setup;
+#[path = "db/tenants.rs"]
+mod tenants;
 #[path = "db/transactions.rs"]
 mod transactions;
 #[path = "db/wire.rs"]
