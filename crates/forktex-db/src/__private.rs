@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! All that an expansion of the macros may name. Not part of the public API.
 
+pub use inventory;
 pub use sqlx::types::Text as AsText;
 pub use uuid::Uuid;
 
@@ -10,4 +11,5 @@ pub use crate::model::{
     Row, SealedColumn, Shared, json, optional_text, plaintext, text,
 };
 pub use crate::page::parse_cursor_of_any_kind;
+pub use crate::schema_check::RegisteredModel;
 pub use crate::value::{ColumnType, Value};

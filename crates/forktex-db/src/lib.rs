@@ -53,6 +53,7 @@ mod model;
 mod options;
 mod page;
 mod repository;
+mod schema_check;
 mod sort;
 mod statement;
 mod tenant;
@@ -80,6 +81,7 @@ pub use crate::model::{
 pub use crate::options::DbOptions;
 pub use crate::page::{Cursor, CursorError, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
 pub use crate::repository::{LIST_ROWS_MAX, Repository};
+pub use crate::schema_check::{SchemaFinding, SchemaProblem, SchemaReport};
 pub use crate::sort::{Direction, SORT_COLUMNS_MAX, Sort};
 pub use crate::tenant::{OrgTransaction, UnscopedTransaction, create_table, row_security};
 pub use crate::transaction::{Isolation, RetryingTransaction, Transaction, TransactionOptions};

@@ -18,7 +18,7 @@ use crate::model::{ColumnRole, Model, ModelInfo, SharedModel};
 use crate::repository::Repository;
 use crate::transaction::Transaction;
 
-pub(crate) use row_security::{POLICY, unique_index_name};
+pub(crate) use row_security::{POLICY, row_security_of, unique_index};
 pub use row_security::{create_table, row_security};
 
 /// What the setting holds for work that spans organisations.

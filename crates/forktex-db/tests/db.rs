@@ -28,6 +28,8 @@ mod proxy;
 mod repositories;
 #[path = "db/retries.rs"]
 mod retries;
+#[path = "db/schema_check.rs"]
+mod schema_check;
 #[path = "db/sealed.rs"]
 mod sealed;
 #[path = "db/setup.rs"]

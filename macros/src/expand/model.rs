@@ -36,6 +36,9 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             }
         }
         #archivable
+        #private::inventory::submit! {
+            #private::RegisteredModel(<#ident as #private::Model>::INFO)
+        }
         #handles
         #new_model
     }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use crate::identifier::Quoted;
 use crate::model::{ColumnRole, Model, ModelInfo};
+use crate::schema_check::{key_columns, quoted_list};
 
 /// The name of the policy, the same on every table.
 pub(crate) const POLICY: &str = "forktex_org";
@@ -39,10 +40,10 @@ const GREATEST: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 /// assert!(sql.contains(r#"ALTER TABLE "app"."invoice" FORCE ROW LEVEL SECURITY;"#));
 /// ```
 pub fn row_security<M: Model>() -> String {
-    of(M::INFO)
+    row_security_of(M::INFO)
 }
 
-pub(super) fn of(info: &ModelInfo) -> String {
+pub(crate) fn row_security_of(info: &ModelInfo) -> String {
     let Some(org_id) = info.column_of(ColumnRole::OrgId) else {
         return String::new();
     };
@@ -110,19 +111,15 @@ pub fn create_table<M: Model>() -> String {
         lines.push(format!("    UNIQUE ({}, \"id\")", Quoted(org_id.name)));
     }
     for column in info.columns {
-        let Some(references) = column.references.map(|model| model()) else {
-            continue;
-        };
-        let name = Quoted(column.name);
-        let table = references.quoted();
-        lines.push(match org_id.zip(references.column_of(ColumnRole::OrgId)) {
-            Some((org_id, other)) => format!(
-                "    FOREIGN KEY ({}, {name}) REFERENCES {table} ({}, \"id\")",
-                Quoted(org_id.name),
-                Quoted(other.name)
-            ),
-            None => format!("    FOREIGN KEY ({name}) REFERENCES {table} (\"id\")"),
-        });
+        if let Some(target) = column.references.map(|model| model()) {
+            let (columns, target_columns) = key_columns(info, column, target);
+            lines.push(format!(
+                "    FOREIGN KEY ({}) REFERENCES {} ({})",
+                quoted_list(&columns),
+                target.quoted(),
+                quoted_list(&target_columns)
+            ));
+        }
     }
     let mut sql = format!(
         "CREATE TABLE {} (\n{}\n);\n",
@@ -133,24 +130,21 @@ pub fn create_table<M: Model>() -> String {
         sql += &unique_index(info, columns);
     }
     if info.row_security {
-        sql += &of(info);
+        sql += &row_security_of(info);
     }
     sql
 }
 
 /// A unique index on these columns: within one organisation, and among the rows that are not archived.
 pub(crate) fn unique_index(info: &ModelInfo, columns: &[&str]) -> String {
-    let mut sql = format!(
-        "CREATE UNIQUE INDEX {} ON {} (",
-        Quoted(&unique_index_name(info, columns)),
-        info.quoted()
-    );
     let org_id = info.column_of(ColumnRole::OrgId).map(|column| column.name);
-    for (n, column) in org_id.iter().chain(columns).enumerate() {
-        // Writing to a string cannot fail.
-        let _ = write!(sql, "{}{}", if n == 0 { "" } else { ", " }, Quoted(column));
-    }
-    sql += ")";
+    let keys: Vec<&str> = org_id.into_iter().chain(columns.iter().copied()).collect();
+    let mut sql = format!(
+        "CREATE UNIQUE INDEX {} ON {} ({})",
+        Quoted(&unique_index_name(info, columns)),
+        info.quoted(),
+        quoted_list(&keys)
+    );
     if let Some(archived_at) = info.column_of(ColumnRole::ArchivedAt) {
         let _ = write!(sql, " WHERE {} IS NULL", Quoted(archived_at.name));
     }
@@ -158,7 +152,7 @@ pub(crate) fn unique_index(info: &ModelInfo, columns: &[&str]) -> String {
 }
 
 /// As Postgres would name a constraint of them, cut at the length that it keeps.
-pub(crate) fn unique_index_name(info: &ModelInfo, columns: &[&str]) -> String {
+fn unique_index_name(info: &ModelInfo, columns: &[&str]) -> String {
     let mut name = format!("{}_{}", info.table, columns.join("_"));
     while name.len() > 59 {
         name.pop();

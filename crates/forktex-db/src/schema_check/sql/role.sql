@@ -1,0 +1,4 @@
+-- Whether policies bind the role that this session works as. Locks: none. Index: pg_authid_rolname_index.
+SELECT NOT (role.rolsuper OR role.rolbypassrls) AS is_bound
+FROM pg_roles AS role
+WHERE role.rolname = current_user
