@@ -24,7 +24,7 @@ use crate::vault::Vault;
 use cache::Cache;
 
 /// How long a key is used without asking the database again, unless another time is asked for.
-const EXPIRES_AFTER: Duration = Duration::from_secs(60);
+const EXPIRES_AFTER: Duration = Duration::from_mins(1);
 
 /// How many organisations' keys are held in memory.
 const CACHED_MAX: usize = 1_000;

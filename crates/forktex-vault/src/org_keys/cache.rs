@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn it_holds_no_more_than_its_limit_and_drops_the_oldest() {
-        let cache = Cache::new(Duration::from_secs(60), 2);
+        let cache = Cache::new(Duration::from_mins(1), 2);
         let start = Instant::now();
         for n in 0..3 {
             let asked_at = start + Duration::from_nanos(n);
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_was_read_before_a_removal_is_not_put_in_after_it() {
-        let cache = Cache::new(Duration::from_secs(60), 2);
+        let cache = Cache::new(Duration::from_mins(1), 2);
         let (asked_at, generation) = (Instant::now(), cache.generation());
         cache.remove(Uuid::nil());
         cache.put(Uuid::nil(), vault(), asked_at, generation);

@@ -101,7 +101,8 @@ impl Facts {
             ));
         }
         if let Some(source) = &names.source {
-            check_source(source, row.try_get("source_type")?)?;
+            let source_type: Option<String> = row.try_get("source_type")?;
+            check_source(source, source_type.as_deref())?;
         }
         let holds = match value_type.as_str() {
             "bytea" => Holds::Bytes,
@@ -121,8 +122,8 @@ impl Facts {
     }
 }
 
-fn check_source(source: &Identifier, source_type: Option<String>) -> Result<(), DbError> {
-    match source_type.as_deref() {
+fn check_source(source: &Identifier, source_type: Option<&str>) -> Result<(), DbError> {
+    match source_type {
         None => Err(missing("column")),
         Some("bytea") => Err(invalid(
             "plain BYTEA has no JSON form that tells what it is; seal it by code of your own",

@@ -112,10 +112,11 @@ impl Work {
         };
         let mut parts = match (self.task, &names.source) {
             (Task::SealPlain { nulls_plain }, Some(source)) => {
-                let mut assign = format!("{column} = {sealed}");
-                if nulls_plain {
-                    assign.push_str(&format!(", {source} = NULL"));
-                }
+                let assign = if nulls_plain {
+                    format!("{column} = {sealed}, {source} = NULL")
+                } else {
+                    format!("{column} = {sealed}")
+                };
                 vec![
                     ("value", source.to_string()),
                     ("bytes", format!("pg_catalog.pg_column_size({source})")),

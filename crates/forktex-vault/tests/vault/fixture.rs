@@ -10,7 +10,7 @@ use sqlx::Executor as _;
 use uuid::Uuid;
 
 /// Longer than any wait of a test that goes well.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 pub(crate) const TABLE: &str = "app.credential";
 

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::fixture::{Fixture, ORG};
 
-fn is_shredded(outcome: Result<Vault, OrgKeyError>) -> bool {
-    matches!(outcome, Err(OrgKeyError::Vault(VaultError::KeyShredded { org })) if org == ORG)
+fn is_shredded(outcome: &Result<Vault, OrgKeyError>) -> bool {
+    matches!(outcome, Err(OrgKeyError::Vault(VaultError::KeyShredded { org })) if *org == ORG)
 }
 
 #[tokio::test]
@@ -54,8 +54,8 @@ async fn a_shredded_key_opens_nothing_and_is_never_made_again() {
 
     keys.shred(ORG).await.unwrap();
     keys.shred(ORG).await.unwrap();
-    assert!(is_shredded(keys.vault(ORG).await));
-    assert!(is_shredded(elsewhere.vault(ORG).await));
+    assert!(is_shredded(&keys.vault(ORG).await));
+    assert!(is_shredded(&elsewhere.vault(ORG).await));
     let refused = ColumnCipher::open(&keys, &place, &sealed).unwrap_err();
     assert_eq!(refused.kind(), CipherErrorKind::Unavailable);
     let refused = keys.prepare(ORG).await.unwrap_err();

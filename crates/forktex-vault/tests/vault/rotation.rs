@@ -2,7 +2,7 @@
 //! Rotation of a column that nobody else writes: what it changes, sets aside, refuses and reports.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use forktex_db::{Db, DbError, DbOptions, sqlx};
 use forktex_vault::{
@@ -161,13 +161,13 @@ async fn a_dry_run_writes_nothing_at_all() {
     let fixture = Fixture::with_rows(50).await;
     let dump = "SELECT sum(hashtext(c::text)::bigint + c.xmin::text::bigint)::bigint FROM app.credential c";
     let before = fixture.count(dump).await;
-    let told = Arc::new(AtomicUsize::new(0));
+    let told = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&told);
     let report = fixture
         .rotation("payload")
         .batch_rows(20)
         .dry_run()
-        .progress(move |so_far| counter.store(so_far.scanned as usize, Ordering::Relaxed))
+        .progress(move |so_far| counter.store(so_far.scanned, Ordering::Relaxed))
         .run()
         .await
         .unwrap();

@@ -80,7 +80,7 @@ async fn a_rotation_killed_again_and_again_goes_on_and_loses_nothing() {
     fixture.assert_rotated(ROWS).await;
     assert!(report.is_complete(), "{report}");
     // It began where the last one was stopped, and counted what that had done.
-    assert_eq!(report.rotated, ROWS as u64, "{report}");
-    assert!(report.scanned >= under_way as u64);
-    assert_eq!(report.scanned, 2 * ROWS as u64, "{report}");
+    assert_eq!(report.rotated, ROWS.cast_unsigned(), "{report}");
+    assert!(report.scanned >= under_way.cast_unsigned());
+    assert_eq!(report.scanned, 2 * ROWS.cast_unsigned(), "{report}");
 }
