@@ -2,6 +2,10 @@
 //! From syntax to checked meaning. Every problem is found, not only the first.
 
 mod duration;
+#[allow(
+    clippy::module_inception,
+    reason = "the phase is called model, and so is what one of the macros derives"
+)]
 pub(crate) mod model;
 mod name;
 pub(crate) mod pipeline;

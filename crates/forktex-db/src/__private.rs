@@ -8,7 +8,7 @@ pub use uuid::Uuid;
 pub use crate::error::DbError;
 pub use crate::model::{
     Archivable, Column, ColumnInfo, ColumnRole, JsonColumn, Model, ModelInfo, NewModel, OrgScoped,
-    Row, SealedColumn, Shared, json, optional_text, plaintext, text,
+    Row, SealedColumn, Shared, SharedModel, json, optional_text, plaintext, text,
 };
 pub use crate::page::parse_cursor_of_any_kind;
 pub use crate::schema_check::RegisteredModel;

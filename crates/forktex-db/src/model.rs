@@ -90,9 +90,7 @@ impl Tenancy for OrgScoped {}
     note = "say whose rows: `tx.for_org(org).await?.repository::<{Self}>()`",
     note = "work that spans organisations states why: `tx.unscoped(\"reason\").await?.repository::<{Self}>()`"
 )]
-pub trait SharedModel: Model {}
-
-impl<M: Model<Tenancy = Shared>> SharedModel for M {}
+pub trait SharedModel: Model<Tenancy = Shared> {}
 
 /// A model whose rows are archived before they are deleted: one with `soft_delete`.
 #[diagnostic::on_unimplemented(

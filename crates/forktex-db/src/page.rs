@@ -61,9 +61,10 @@ impl<M> Query<M> {
 
     /// Only the rows that match this too.
     pub fn filter(mut self, filter: Filter<M>) -> Self {
-        self.filter = match self.filter == Filter::all() {
-            true => filter,
-            false => self.filter.and(filter),
+        self.filter = if self.filter == Filter::all() {
+            filter
+        } else {
+            self.filter.and(filter)
         };
         self
     }

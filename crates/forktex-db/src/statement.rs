@@ -58,11 +58,6 @@ impl Statement {
         self.push("$").put(number)
     }
 
-    #[cfg(test)]
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
     /// The statement with its arguments encoded.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 //!
 //! | feature | module | what it is |
 //! |---|---|---|
-//! | `db` | `db` | pool, transactions, migrations, locks |
+//! | `db` | `db` | pool, transactions, models, repositories, migrations, locks |
 //! | `flow` (with `db`) | `flow` | durable workflows |
 //! | `cache` | `cache` | caching and rate limits |
 //! | `vault` | `vault` | encryption at rest |
@@ -19,8 +19,6 @@
 pub use forktex_cache as cache;
 #[cfg(feature = "data")]
 pub use forktex_data as data;
-#[cfg(feature = "db")]
-pub use forktex_db as db;
 #[cfg(feature = "queue")]
 pub use forktex_queue as queue;
 #[cfg(feature = "storage")]
@@ -28,11 +26,15 @@ pub use forktex_storage as storage;
 #[cfg(feature = "vault")]
 pub use forktex_vault as vault;
 
+#[cfg(feature = "db")]
+pub mod db;
 #[cfg(feature = "flow")]
 pub mod flow;
 
 /// What a service author imports, of all features that are on.
 pub mod prelude {
+    #[cfg(feature = "db")]
+    pub use crate::db::{Db, DbError, DbOptions, Model};
     #[cfg(feature = "flow")]
     pub use crate::flow::prelude::*;
 }

@@ -11,14 +11,16 @@ use crate::model::model::{Model, ModelColumn, OWN, Storage};
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let (private, ident, new) = (model.root.private(), &model.ident, &model.new_ident);
     let tenancy = if model.is_org_scoped {
-        quote!(#private::OrgScoped)
+        quote!(OrgScoped)
     } else {
-        quote!(#private::Shared)
+        quote!(Shared)
     };
-    let archivable = model.is_archivable.then(|| {
+    let shared = (!model.is_org_scoped).then(|| quote!(SharedModel));
+    let archivable = model.is_archivable.then(|| quote!(Archivable));
+    let markers = shared.into_iter().chain(archivable).map(|marker| {
         quote! {
             #[automatically_derived]
-            impl #private::Archivable for #ident {}
+            impl #private::#marker for #ident {}
         }
     });
     let (info, from_row, values) = (info(model), from_row(model), values(model));
@@ -27,7 +29,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         #[automatically_derived]
         impl #private::Model for #ident {
             type New = #new;
-            type Tenancy = #tenancy;
+            type Tenancy = #private::#tenancy;
             #info
             #from_row
             #values
@@ -35,7 +37,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
                 self.id
             }
         }
-        #archivable
+        #(#markers)*
         #private::inventory::submit! {
             #private::RegisteredModel(<#ident as #private::Model>::INFO)
         }

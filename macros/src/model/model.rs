@@ -59,7 +59,7 @@ pub(crate) enum Storage {
     Plain,
     /// By `Display` and `FromStr` of this type, which may be missing.
     Text {
-        inner: Type,
+        inner: Box<Type>,
         is_optional: bool,
     },
     Json {
@@ -136,15 +136,11 @@ pub(crate) fn check(
         diagnostics.error(&generics, message::GENERIC_MODEL);
         return None;
     }
-    let table = match &options.table {
-        Some(table) => check_table(table, diagnostics),
-        None => {
-            if !options.names_table {
-                diagnostics.error(&ident, message::NEEDS_TABLE);
-            }
-            Table::default()
-        }
-    };
+    if !options.names_table {
+        diagnostics.error(&ident, message::NEEDS_TABLE);
+    }
+    let table = options.table.as_ref();
+    let table = table.map_or_else(Table::default, |table| check_table(table, diagnostics));
     check_mixins(&options, &fields, &ident, diagnostics);
     let has_id = fields.iter().any(|field| field.ident == "id");
     let has = |mixin| options.mixins.iter().any(|(name, _)| *name == mixin);
@@ -154,7 +150,7 @@ pub(crate) fn check(
         .collect();
     check_columns(&columns, diagnostics);
     let unique = check_unique(&options, &columns, diagnostics);
-    if !has_id {
+    if !has_id || !are_managed_well(&columns) {
         return None;
     }
     let mixin_is_whole = |mixin: &'static str, role: Role| {
@@ -215,11 +211,13 @@ fn check_mixins(
         diagnostics.error(ident, message::NEEDS_ID);
     }
     for (mixin, key) in &options.mixins {
-        for managed in MANAGED.iter().filter(|managed| managed.mixin == *mixin) {
-            if field(managed.field).is_none() {
-                let message = message::mixin_needs_field(managed.mixin, managed.field, managed.ty);
-                diagnostics.error(key, message);
-            }
+        let missing: Vec<_> = MANAGED
+            .iter()
+            .filter(|managed| managed.mixin == *mixin && field(managed.field).is_none())
+            .map(|managed| format!("`{}: {}`", managed.field, managed.ty))
+            .collect();
+        if !missing.is_empty() {
+            diagnostics.error(key, message::mixin_needs_fields(mixin, &missing));
         }
     }
     let mixin = |name| options.mixins.iter().find(|(mixin, _)| *mixin == name);
@@ -257,22 +255,19 @@ fn check_field(
     let storage = match field.storage.first() {
         Some(_) if managed.is_some() => Storage::Plain,
         Some(("text", _)) => Storage::Text {
-            inner: optional.unwrap_or(&field.ty).clone(),
+            inner: Box::new(optional.unwrap_or(&field.ty).clone()),
             is_optional,
         },
         Some(("json", _)) => Storage::Json { is_optional },
         Some(("encrypted", _)) => Storage::Sealed { is_optional },
         _ => Storage::Plain,
     };
-    let name = match &field.column {
-        Some(column) => {
-            check_name(&column.value(), column, diagnostics);
-            column.value()
-        }
-        None => {
-            let name = field.ident.to_string();
-            name.strip_prefix("r#").unwrap_or(&name).to_owned()
-        }
+    let name = if let Some(column) = &field.column {
+        check_name(&column.value(), column, diagnostics);
+        column.value()
+    } else {
+        let name = field.ident.to_string();
+        name.strip_prefix("r#").unwrap_or(&name).to_owned()
     };
     ModelColumn {
         ident: field.ident,
@@ -284,6 +279,16 @@ fn check_field(
         storage,
         references: field.references,
     }
+}
+
+/// Whether the fields that are filled in have their types. Without them nothing that is made would
+/// compile, and say so in words that are no help.
+fn are_managed_well(columns: &[ModelColumn]) -> bool {
+    columns.iter().all(|column| {
+        let mut managed = MANAGED.iter();
+        let managed = managed.find(|managed| managed.role == column.role);
+        managed.is_none_or(|managed| managed.has_type(&column.ty))
+    })
 }
 
 fn check_columns(columns: &[ModelColumn], diagnostics: &mut Diagnostics) {

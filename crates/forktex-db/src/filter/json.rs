@@ -209,10 +209,10 @@ fn operand(test: &Test) -> Json {
         | Test::Contains(value) => value.to_json(),
         Test::Between(low, high) => json!([low.to_json(), high.to_json()]),
         Test::In(values) | Test::NotIn(values) => values.iter().map(Value::to_json).collect(),
-        Test::Icontains(text)
-        | Test::StartsWith(text)
-        | Test::EndsWith(text)
-        | Test::Fuzzy(text) => json!(text),
+        Test::Icontains(part)
+        | Test::StartsWith(part)
+        | Test::EndsWith(part)
+        | Test::Fuzzy(part) => json!(part),
         Test::IsNull(yes) => json!(yes),
     }
 }

@@ -130,10 +130,10 @@ impl Writer<'_> {
             Test::Icontains(part) => self.like(" ILIKE ", "%", part, "%"),
             Test::StartsWith(start) => self.like(" LIKE ", "", start, "%"),
             Test::EndsWith(end) => self.like(" LIKE ", "%", end, ""),
-            Test::Fuzzy(text) => {
+            Test::Fuzzy(part) => {
                 self.statement.push(" % ");
                 self.statement
-                    .bind(ValueKind::Text, Value::Text(text.clone()));
+                    .bind(ValueKind::Text, Value::Text(part.clone()));
             }
         }
         Ok(())

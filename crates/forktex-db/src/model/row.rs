@@ -18,7 +18,7 @@ use crate::value::{ColumnType, Value};
 
 /// A row that the database returned, with the columns of a model in their order.
 pub struct Row<'a> {
-    row: &'a PgRow,
+    values: &'a PgRow,
     info: &'static ModelInfo,
     cipher: Option<&'a dyn ColumnCipher>,
 }
@@ -31,11 +31,15 @@ impl std::fmt::Debug for Row<'_> {
 
 impl<'a> Row<'a> {
     pub(crate) fn new(
-        row: &'a PgRow,
+        values: &'a PgRow,
         info: &'static ModelInfo,
         cipher: Option<&'a dyn ColumnCipher>,
     ) -> Self {
-        Self { row, info, cipher }
+        Self {
+            values,
+            info,
+            cipher,
+        }
     }
 
     /// The value of the column at this position.
@@ -43,7 +47,7 @@ impl<'a> Row<'a> {
     /// # Errors
     /// [`DbError::Unreadable`] names the column.
     pub fn get<T: ColumnType>(&self, position: usize) -> Result<T, DbError> {
-        self.row
+        self.values
             .try_get(position)
             .map_err(|error| self.unreadable(position, error))
     }
@@ -149,6 +153,9 @@ pub(crate) fn sealed_error(column: &str, cause: CipherError) -> DbError {
 }
 
 /// The bytes that a sealed column seals: the value as JSON, and NULL for JSON's null.
+///
+/// # Errors
+/// [`DbError::Invalid`] when the value cannot be written as JSON.
 pub fn plaintext<T: Serialize>(column: &str, value: &T) -> Result<Value, DbError> {
     match serde_json::to_vec(value) {
         Ok(json) if json == b"null" => Ok(Value::Null),
@@ -158,6 +165,9 @@ pub fn plaintext<T: Serialize>(column: &str, value: &T) -> Result<Value, DbError
 }
 
 /// What a column that is stored as JSON holds: the value, and NULL for JSON's null.
+///
+/// # Errors
+/// [`DbError::Invalid`] when the value cannot be written as JSON.
 pub fn json<T: Serialize>(column: &str, value: &T) -> Result<Value, DbError> {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::Null) => Ok(Value::Null),

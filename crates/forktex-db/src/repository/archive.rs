@@ -6,18 +6,24 @@ use uuid::Uuid;
 use super::{Archived, Repository};
 use crate::error::DbError;
 use crate::identifier::Quoted;
-use crate::model::{Archivable, ColumnRole};
+use crate::model::{Archivable, ColumnRole, Model};
 use crate::statement::Statement;
 
-impl<M: Archivable> Repository<'_, M> {
+impl<M: Model> Repository<'_, M> {
     /// The same rows, and the archived ones too.
-    pub fn with_archived(mut self) -> Self {
+    pub fn with_archived(mut self) -> Self
+    where
+        M: Archivable,
+    {
         self.archived = Archived::Included;
         self
     }
 
     /// The archived rows alone.
-    pub fn only_archived(mut self) -> Self {
+    pub fn only_archived(mut self) -> Self
+    where
+        M: Archivable,
+    {
         self.archived = Archived::Only;
         self
     }
@@ -27,7 +33,10 @@ impl<M: Archivable> Repository<'_, M> {
     ///
     /// # Errors
     /// [`DbError::NotFound`] when there is no such row, or it is archived already.
-    pub async fn archive(&mut self, id: Uuid) -> Result<M, DbError> {
+    pub async fn archive(&mut self, id: Uuid) -> Result<M, DbError>
+    where
+        M: Archivable,
+    {
         self.move_row(id, "now()", Archived::Hidden).await
     }
 
@@ -36,7 +45,10 @@ impl<M: Archivable> Repository<'_, M> {
     /// # Errors
     /// [`DbError::NotFound`] when there is no such row in the archive; [`DbError::AlreadyExists`] when
     /// a live row has its unique values by now.
-    pub async fn restore(&mut self, id: Uuid) -> Result<M, DbError> {
+    pub async fn restore(&mut self, id: Uuid) -> Result<M, DbError>
+    where
+        M: Archivable,
+    {
         self.move_row(id, "NULL", Archived::Only).await
     }
 

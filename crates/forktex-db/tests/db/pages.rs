@@ -104,7 +104,7 @@ fn pick<T>(one: T, other: T, take_other: bool) -> T {
 /// Few different values, so that there are ties, and NULLs in every column that may have them.
 async fn fill(db: &Db, seed: u64, rows: i32) {
     sqlx::query("SELECT setseed($1)")
-        .bind(1.0 / (seed as f64 + 1.0))
+        .bind(fastrand::Rng::with_seed(seed).f64())
         .execute(db.pool())
         .await
         .unwrap();

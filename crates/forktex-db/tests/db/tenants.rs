@@ -58,7 +58,10 @@ async fn a_row_of_another_organisation_is_not_found() {
         let mut tx = tx.for_org(orgs.ours).await.unwrap();
         assert_eq!(tx.org(), orgs.ours);
         let mut invoices = tx.repository::<Invoice>();
-        assert_eq!(invoices.list(Query::new()).await.unwrap(), [ours.clone()]);
+        assert_eq!(
+            invoices.list(Query::new()).await.unwrap(),
+            std::slice::from_ref(ours)
+        );
         assert_eq!(invoices.count(Invoice::number().eq("1")).await, Ok(1));
         assert_eq!(invoices.get(theirs.id).await, Err(DbError::NotFound));
         assert_eq!(

@@ -41,8 +41,11 @@ pub(crate) fn name_too_long(name: &str) -> String {
     format!("`{name}` cannot be a name in Postgres: a name has 1 to 63 bytes")
 }
 
-pub(crate) fn mixin_needs_field(mixin: &str, field: &str, ty: &str) -> String {
-    format!("`{mixin}` needs the field `{field}: {ty}`")
+pub(crate) fn mixin_needs_fields(mixin: &str, fields: &[String]) -> String {
+    match fields {
+        [one] => format!("`{mixin}` needs the field {one}"),
+        all => format!("`{mixin}` needs the fields {}", all.join(" and ")),
+    }
 }
 
 pub(crate) fn managed_type(field: &str, ty: &str) -> String {

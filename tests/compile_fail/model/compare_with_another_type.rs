@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A column is compared with values of its own type.
+
+use forktex::db::Model;
+use uuid::Uuid;
+
+#[derive(Model)]
+#[model(table = "shop.order")]
+struct Order {
+    id: Uuid,
+    number: i64,
+    note: Option<String>,
+}
+
+fn main_filter() {
+    let _ = Order::number().eq("1");
+}
+
+fn main() {}

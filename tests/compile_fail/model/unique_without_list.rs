@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! What is unique stands in brackets.
+
+use forktex::db::Model;
+use uuid::Uuid;
+
+#[derive(Model)]
+#[model(table = "shop.order", unique)]
+struct Order {
+    id: Uuid,
+}
+
+fn main() {}
