@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 -- The columns of the tables named in $1, and how the tables guard their rows. A table that is not there
 -- gives no row. Locks: none but those of a read.
 -- Index: pg_class_oid_index, pg_attribute_relid_attnum_index.

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 -- The valid indexes of the tables named in $1, with their key columns in order; an expression gives an
 -- empty name. Locks: none but those of a read. Index: pg_index_indrelid_index.
 SELECT

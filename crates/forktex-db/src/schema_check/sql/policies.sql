@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 -- The policies of the tables named in $1. Locks: none but those of a read.
 -- Index: pg_policy_polrelid_polname_index.
 SELECT

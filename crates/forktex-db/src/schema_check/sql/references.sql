@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 -- The foreign keys of the tables named in $1: their columns, and the columns that they name.
 -- Locks: none but those of a read. Index: pg_constraint_conrelid_contypid_conname_index.
 SELECT
