@@ -7,7 +7,7 @@ use std::task::Poll;
 use forktex_db::{Db, DbError, LockKey, sqlx};
 use sqlx::Executor;
 
-use crate::setup::{Notes, insert};
+use crate::setup::{Notes, insert, options};
 
 /// When, in relation to the last poll, a future is dropped.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ async fn write_a_pair(db: &Db, id: i64) -> Result<(), DbError> {
 #[tokio::test]
 async fn a_transaction_dropped_at_any_poll_never_leaves_a_connection_inside_it() {
     let notes = Notes::create_relayed().await;
-    let other = notes.another(forktex_db::DbOptions::new()).await;
+    let other = notes.another(options()).await;
     let (mut dropped, mut finished) = (0, 0);
     for drop in [Drop::AtOnce, Drop::WhenWoken] {
         for polls in 1..=50 {
@@ -72,9 +72,8 @@ async fn a_transaction_dropped_at_any_poll_never_leaves_a_connection_inside_it()
             );
 
             // What is written next must be kept, not vanish in a transaction that was left open.
-            insert(&mut notes.db.pool().acquire().await.unwrap(), 9)
-                .await
-                .unwrap();
+            let next = "INSERT INTO app.note VALUES (9, 'the next user')";
+            notes.db.pool().execute(next).await.unwrap();
             let kept = other
                 .pool()
                 .execute("DELETE FROM app.note WHERE id = 9")
@@ -172,7 +171,7 @@ async fn a_statement_dropped_midway_that_fails_later_fails_the_commit() {
 #[tokio::test]
 async fn a_lock_dropped_at_any_poll_is_free_again() {
     let notes = Notes::create_relayed().await;
-    let other = notes.another(forktex_db::DbOptions::new()).await;
+    let other = notes.another(options()).await;
     let key = LockKey::new("shop.till");
     for polls in 1..=10 {
         let taken = polled_at_most(notes.db.advisory_lock(&key), polls, Drop::AtOnce).await;

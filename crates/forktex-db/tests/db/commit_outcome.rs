@@ -4,16 +4,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use forktex_db::{Db, DbError, DbOptions, LockKey, sqlx};
+use forktex_db::{Db, DbError, LockKey, sqlx};
 use sqlx::Executor;
 
-use crate::setup::{Notes, eventually, insert};
+use crate::setup::{Notes, eventually, insert, options};
 use crate::wire::{Cut, relayed};
 
 async fn commit_through_a_cut_wire(cut: Cut) -> Vec<i64> {
     let notes = Notes::create().await;
     let url = relayed(notes.database.owner_url(), cut).await;
-    let db = Db::connect(&url, DbOptions::new().max_connections(1))
+    let db = Db::connect(&url, options().max_connections(1))
         .await
         .unwrap();
     let (runs, hooks) = (AtomicU32::new(0), Arc::new(AtomicU32::new(0)));
@@ -61,7 +61,7 @@ async fn a_commit_whose_answer_is_lost_has_an_unknown_outcome_and_was_kept() {
 
 #[tokio::test]
 async fn a_session_ended_by_the_server_during_its_commit_has_an_unknown_outcome() {
-    let notes = Notes::with(DbOptions::new().max_connections(3)).await;
+    let notes = Notes::with(options().max_connections(3)).await;
     let key = LockKey::new("shop.commit");
     notes
         .db
@@ -85,7 +85,7 @@ async fn a_session_ended_by_the_server_during_its_commit_has_an_unknown_outcome(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
              WHERE query LIKE '%COMMIT' AND wait_event = 'advisory' AND datname = current_database()",
         )
-        .fetch_optional(notes.db.pool())
+        .fetch_optional(notes.observer.pool())
         .await
         .unwrap();
         ended == Some(true)

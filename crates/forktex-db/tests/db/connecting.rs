@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use forktex_db::{Awaited, Db, DbError, DbOptions, sqlx};
-use forktex_testkit::{Postgres, PostgresOptions, TestDatabase};
+use forktex_db::{Awaited, Db, DbError, sqlx};
+use forktex_testkit::{Postgres, PostgresOptions};
 
-use crate::setup::eventually;
+use crate::setup::{Database, eventually, options};
 
 /// All that a log or a user could see of an error.
 fn everything_shown(error: &DbError) -> String {
@@ -19,7 +19,7 @@ async fn a_server_that_is_down_is_named_without_the_password() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let url = format!("postgres://app:hunter2@127.0.0.1:{port}/shop");
-    let error = Db::connect(&url, DbOptions::new()).await.unwrap_err();
+    let error = Db::connect(&url, options()).await.unwrap_err();
     assert!(matches!(error, DbError::Unavailable { .. }), "{error:?}");
     assert!(
         error
@@ -35,7 +35,7 @@ async fn a_server_that_stays_silent_is_a_timeout() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let url = format!("postgres://app:hunter2@127.0.0.1:{port}/shop?sslmode=disable");
-    let options = DbOptions::new().connect_timeout(Duration::from_millis(50));
+    let options = options().connect_timeout(Duration::from_millis(50));
     let error = Db::connect(&url, options).await.unwrap_err();
     assert_eq!(
         error,
@@ -47,12 +47,11 @@ async fn a_server_that_stays_silent_is_a_timeout() {
 
 #[tokio::test]
 async fn a_missing_database_and_a_wrong_url_are_told_apart() {
-    let database = TestDatabase::create().await.unwrap();
-    let mut url = url::Url::parse(database.url()).unwrap();
+    let database = Database::create().await;
+    // A pooler knows its databases by its own list, and answers for the server.
+    let mut url = url::Url::parse(database.direct().url()).unwrap();
     url.set_path("/no_such_database");
-    let error = Db::connect(url.as_str(), DbOptions::new())
-        .await
-        .unwrap_err();
+    let error = Db::connect(url.as_str(), options()).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -64,7 +63,7 @@ async fn a_missing_database_and_a_wrong_url_are_told_apart() {
         "{error:?}"
     );
 
-    let error = Db::connect("postgres://app:hunter2@localhost", DbOptions::new())
+    let error = Db::connect("postgres://app:hunter2@localhost", options())
         .await
         .unwrap_err();
     assert!(matches!(error, DbError::Invalid { .. }), "{error:?}");
@@ -73,19 +72,19 @@ async fn a_missing_database_and_a_wrong_url_are_told_apart() {
 
 #[tokio::test]
 async fn options_reach_the_session() {
-    let database = TestDatabase::create().await.unwrap();
-    let options = DbOptions::new()
+    let database = Database::create().await;
+    let options = options()
         .application_name("shop-api")
         .statement_timeout(Duration::from_secs(7))
         .min_connections(2);
     let db = Db::connect(database.url(), options).await.unwrap();
-    let settings: (String, String) = sqlx::query_as(
-        "SELECT current_setting('application_name'), current_setting('statement_timeout')",
-    )
-    .fetch_one(db.pool())
-    .await
-    .unwrap();
-    assert_eq!(settings, ("shop-api".into(), "7s".into()));
+    let settings = db.transaction(async |tx| -> Result<(String, String), DbError> {
+        let settings = sqlx::query_as(
+            "SELECT current_setting('application_name'), current_setting('statement_timeout')",
+        );
+        Ok(settings.fetch_one(tx.connection()).await?)
+    });
+    assert_eq!(settings.await, Ok(("shop-api".into(), "7s".into())));
     assert_eq!(db.pool().size(), 2);
 }
 
@@ -105,7 +104,7 @@ async fn a_busy_pool_and_a_server_that_went_away_are_told_apart() {
     let postgres = Postgres::start(PostgresOptions::new()).await.unwrap();
     let database = postgres.create_database().await.unwrap();
     let options = || {
-        DbOptions::new()
+        options()
             .max_connections(2)
             .acquire_timeout(Duration::from_millis(300))
     };
@@ -143,7 +142,7 @@ async fn a_busy_pool_and_a_server_that_went_away_are_told_apart() {
 async fn a_statement_cut_off_by_a_crash_is_unavailable() {
     let postgres = Postgres::start(PostgresOptions::new()).await.unwrap();
     let database = postgres.create_database().await.unwrap();
-    let db = Db::connect(database.url(), DbOptions::new()).await.unwrap();
+    let db = Db::connect(database.url(), options()).await.unwrap();
     let mut tx = db.begin().await.unwrap();
     postgres.kill().await.unwrap();
     let error: DbError = sqlx::query("SELECT 1")

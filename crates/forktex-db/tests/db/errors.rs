@@ -3,10 +3,10 @@
 
 use std::error::Error;
 
-use forktex_db::{Db, DbError, DbOptions, sqlx};
+use forktex_db::{Db, DbError, sqlx};
 use sqlx::Executor;
 
-use crate::setup::Notes;
+use crate::setup::{Notes, options};
 
 async fn fail(notes: &Notes, sql: &'static str) -> DbError {
     notes.db.pool().execute(sql).await.unwrap_err().into()
@@ -103,9 +103,7 @@ async fn a_role_without_rights_is_denied() {
         .execute("REVOKE ALL ON app.note FROM PUBLIC")
         .await
         .unwrap();
-    let app = Db::connect(notes.database.url(), DbOptions::new())
-        .await
-        .unwrap();
+    let app = Db::connect(notes.database.url(), options()).await.unwrap();
     let error: DbError = app
         .pool()
         .execute("DROP TABLE app.note")

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 use sqlx::Executor;
 
 use crate::models::{Models, NewUser, Role, Settings, User};
+use crate::setup::options;
 
 /// Users `a` to `d`; the odd ones have no age and no former role.
 async fn some_users() -> Models {
@@ -142,9 +143,7 @@ async fn a_resemblance_is_found_by_trigrams() {
     let missing = matching(&models.db, filter()).await.unwrap_err();
     assert!(matches!(missing, DbError::Missing { .. }), "{missing:?}");
     let superuser = models.database.superuser_url();
-    let superuser = Db::connect(superuser, forktex_db::DbOptions::new())
-        .await
-        .unwrap();
+    let superuser = Db::connect(superuser, options()).await.unwrap();
     superuser
         .pool()
         .execute("CREATE EXTENSION pg_trgm")

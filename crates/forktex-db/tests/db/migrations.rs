@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Migrations.
 
-use forktex_db::{Db, DbError, DbOptions, MigrateError, Migration, Migrator, sqlx};
-use forktex_testkit::TestDatabase;
-use sqlx::Executor;
+use forktex_db::{Db, DbError, MigrateError, Migration, Migrator, sqlx};
+use sqlx::{Executor, Row};
+
+use crate::setup::{Database, options};
 
 const TABLES: Migration = Migration::new(
     1,
@@ -24,23 +25,24 @@ const COUNTED: Migration = Migration::new(
     "CREATE TABLE shop.applied (n integer); INSERT INTO shop.applied SELECT count(*) FROM generate_series(1, 300000);",
 );
 
-async fn owner(database: &TestDatabase) -> Db {
-    Db::connect(database.owner_url(), DbOptions::new().max_connections(2))
+async fn owner(database: &Database) -> Db {
+    Db::connect(database.owner_url(), options().max_connections(2))
         .await
         .unwrap()
 }
 
 async fn history(db: &Db, schema: &str) -> Vec<(i32, String)> {
     let statement = format!("SELECT version, name FROM {schema}.schema_migration ORDER BY version");
-    sqlx::query_as(sqlx::AssertSqlSafe(statement))
-        .fetch_all(db.pool())
-        .await
-        .unwrap()
+    let history = db.transaction(async |tx| -> Result<_, DbError> {
+        let history = sqlx::query_as(sqlx::AssertSqlSafe(statement.clone()));
+        Ok(history.fetch_all(tx.connection()).await?)
+    });
+    history.await.unwrap()
 }
 
 #[tokio::test]
 async fn pending_migrations_are_applied_once_and_in_order() {
-    let database = TestDatabase::create().await.unwrap();
+    let database = Database::create().await;
     let db = owner(&database).await;
 
     let report = Migrator::new("shop", &[TABLES]).run(&db).await.unwrap();
@@ -69,7 +71,7 @@ async fn pending_migrations_are_applied_once_and_in_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c52_ten_concurrent_migrators_apply_each_version_once() {
-    let database = TestDatabase::create().await.unwrap();
+    let database = Database::create().await;
     let mut runs = Vec::new();
     for _ in 0..10 {
         let db = owner(&database).await;
@@ -91,7 +93,7 @@ async fn c52_ten_concurrent_migrators_apply_each_version_once() {
 
 #[tokio::test]
 async fn a_migration_that_fails_is_named_and_leaves_nothing() {
-    let database = TestDatabase::create().await.unwrap();
+    let database = Database::create().await;
     let db = owner(&database).await;
     let broken = Migration::new(
         2,
@@ -114,12 +116,9 @@ async fn a_migration_that_fails_is_named_and_leaves_nothing() {
         other => panic!("{other:?}"),
     }
     assert_eq!(error.to_string(), "migration 2 `broken` failed at line 3");
-    let schemas: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM pg_namespace WHERE nspname = 'shop'")
-            .fetch_one(db.pool())
-            .await
-            .unwrap();
-    assert_eq!(schemas, 0);
+    let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'shop'";
+    let schemas = db.pool().fetch_one(schemas).await.unwrap();
+    assert_eq!(schemas.get::<i64, _>(0), 0);
     // The same database takes the mended ones.
     Migrator::new("shop", &[TABLES, INDEX])
         .run(&db)
@@ -129,7 +128,7 @@ async fn a_migration_that_fails_is_named_and_leaves_nothing() {
 
 #[tokio::test]
 async fn an_edited_migration_is_refused() {
-    let database = TestDatabase::create().await.unwrap();
+    let database = Database::create().await;
     let db = owner(&database).await;
     Migrator::new("shop", &[TABLES]).run(&db).await.unwrap();
     let edited = Migration::new(1, "tables", "CREATE TABLE shop.order (id bigint);");
@@ -148,7 +147,7 @@ async fn an_edited_migration_is_refused() {
 
 #[tokio::test]
 async fn an_older_program_runs_on_a_newer_schema() {
-    let database = TestDatabase::create().await.unwrap();
+    let database = Database::create().await;
     let db = owner(&database).await;
     Migrator::new("shop", &[TABLES, INDEX, COUNTED])
         .run(&db)
@@ -163,7 +162,7 @@ async fn an_older_program_runs_on_a_newer_schema() {
 
 #[tokio::test]
 async fn a_role_that_may_only_read_can_check_a_migrated_schema() {
-    let database = TestDatabase::create().await.unwrap();
+    let database = Database::create().await;
     let db = owner(&database).await;
     Migrator::new("shop", &[TABLES]).run(&db).await.unwrap();
     db.pool()
@@ -174,7 +173,7 @@ async fn a_role_that_may_only_read_can_check_a_migrated_schema() {
         .await
         .unwrap();
 
-    let app = Db::connect(database.url(), DbOptions::new()).await.unwrap();
+    let app = Db::connect(database.url(), options()).await.unwrap();
     let report = Migrator::new("shop", &[TABLES]).run(&app).await.unwrap();
     assert_eq!((report.applied, report.current), (vec![], 1));
     let error = Migrator::new("shop", &[TABLES, INDEX])
@@ -193,7 +192,7 @@ async fn a_role_that_may_only_read_can_check_a_migrated_schema() {
 
 #[tokio::test]
 async fn schemas_of_other_names_live_side_by_side() {
-    let database = TestDatabase::create().await.unwrap();
+    let database = Database::create().await;
     let db = owner(&database).await;
     let migrations = [TABLES, INDEX];
     Migrator::new("shop", &migrations).run(&db).await.unwrap();
@@ -206,11 +205,9 @@ async fn schemas_of_other_names_live_side_by_side() {
         .execute(r#"INSERT INTO "tenant-7".order VALUES (1, 990)"#)
         .await
         .unwrap();
-    let counts: (i64, i64) = sqlx::query_as(r#"SELECT shop.orders(), "tenant-7".orders()"#)
-        .fetch_one(db.pool())
-        .await
-        .unwrap();
-    assert_eq!(counts, (0, 1));
+    let counts = r#"SELECT shop.orders(), "tenant-7".orders()"#;
+    let counts = db.pool().fetch_one(counts).await.unwrap();
+    assert_eq!((counts.get(0), counts.get(1)), (0_i64, 1_i64));
     // The checksum is that of the text before it was renamed.
     let report = Migrator::new("shop", &migrations)
         .schema("tenant-7")
@@ -232,7 +229,7 @@ async fn schemas_of_other_names_live_side_by_side() {
 
 #[tokio::test]
 async fn a_migration_that_ends_the_transaction_is_reported() {
-    let database = TestDatabase::create().await.unwrap();
+    let database = Database::create().await;
     let db = owner(&database).await;
     let rude = Migration::new(1, "rude", "CREATE TABLE shop.order (id bigint); COMMIT;");
     let error = Migrator::new("shop", &[rude]).run(&db).await.unwrap_err();

@@ -7,11 +7,12 @@ use std::str::FromStr;
 use forktex_db::{
     CipherError, CipherErrorKind, ColumnCipher, Db, DbOptions, Model, Place, create_table, sqlx,
 };
-use forktex_testkit::TestDatabase;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Executor};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::setup::{Database, options};
 
 /// Has every mixin but the organisation.
 #[derive(Model, Clone, Debug, PartialEq)]
@@ -148,21 +149,20 @@ impl ColumnCipher for Labels {
 
 /// The tables of the models, and two pools: as the owner, and as the role that an application has.
 pub(crate) struct Models {
+    /// Not through the pooler.
     pub(crate) owner: Db,
     pub(crate) db: Db,
-    pub(crate) database: TestDatabase,
+    pub(crate) database: Database,
 }
 
 impl Models {
     pub(crate) async fn create() -> Self {
-        Self::with(DbOptions::new().max_connections(4)).await
+        Self::with(options().max_connections(4)).await
     }
 
-    pub(crate) async fn with(options: DbOptions) -> Self {
-        let database = TestDatabase::create().await.unwrap();
-        let owner = Db::connect(database.owner_url(), DbOptions::new())
-            .await
-            .unwrap();
+    pub(crate) async fn with(with: DbOptions) -> Self {
+        let database = Database::create().await;
+        let owner = database.observer().await;
         let tables = [
             create_table::<User>(),
             create_table::<Client>(),
@@ -178,7 +178,7 @@ impl Models {
             tables.concat()
         );
         owner.pool().execute(AssertSqlSafe(sql)).await.unwrap();
-        let db = Db::connect(database.url(), options.cipher(Labels))
+        let db = Db::connect(database.url(), with.cipher(Labels))
             .await
             .unwrap();
         Self {

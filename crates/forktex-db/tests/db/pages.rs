@@ -3,11 +3,12 @@
 
 use std::collections::HashSet;
 
-use forktex_db::{Cursor, Db, DbError, DbOptions, Filter, Page, Query, Sort, sqlx};
+use forktex_db::{Cursor, Db, DbError, Filter, Page, Query, Sort, sqlx};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::models::{Models, NewUser, User};
+use crate::setup::options;
 
 async fn scroll(db: &Db, query: &Query<User>) -> Result<Page<User>, DbError> {
     db.transaction(async |tx| tx.repository::<User>().scroll(query.clone()).await)
@@ -278,7 +279,7 @@ async fn a_cursor_serves_its_own_list_only() {
 
 #[tokio::test]
 async fn a_signed_cursor_cannot_be_made_up() {
-    let signed = Models::with(DbOptions::new().cursor_key(b"the host's secret")).await;
+    let signed = Models::with(options().cursor_key(b"the host's secret")).await;
     fill(&signed.owner, 1, 5).await;
     let query = Query::new().limit(2);
     let cursor = scroll(&signed.db, &query)
@@ -304,7 +305,7 @@ async fn a_signed_cursor_cannot_be_made_up() {
         "{refused}"
     );
     assert!(scroll(&signed.owner, &query.after(cursor)).await.is_err());
-    assert!(!format!("{:?}", DbOptions::new().cursor_key(b"s3cret")).contains("s3cret"));
+    assert!(!format!("{:?}", options().cursor_key(b"s3cret")).contains("s3cret"));
 }
 
 /// A page further on costs no more than the first: an index finds where it begins, also where the

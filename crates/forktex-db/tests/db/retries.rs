@@ -5,10 +5,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use forktex_db::{DbError, DbOptions, Isolation, LockKey, Retryable, sqlx};
+use forktex_db::{DbError, Isolation, LockKey, Retryable, sqlx};
 use tokio::sync::Barrier;
 
-use crate::setup::{Notes, insert};
+use crate::setup::{Notes, insert, options};
 
 #[derive(Debug, thiserror::Error)]
 enum ShopError {
@@ -27,7 +27,7 @@ impl Retryable for ShopError {
 /// Both read the sum and add to it: whoever commits second has seen what is no longer so.
 #[tokio::test]
 async fn a_transaction_that_cannot_be_serialised_at_its_commit_is_run_again() {
-    let notes = Notes::with(DbOptions::new().max_connections(2)).await;
+    let notes = Notes::with(options().max_connections(2)).await;
     let (barrier, runs) = (Arc::new(Barrier::new(2)), Arc::new(AtomicU32::new(0)));
     let tasks: Vec<_> = (0..2)
         .map(|_| {
@@ -76,7 +76,7 @@ fn next_digit() -> u32 {
 
 #[tokio::test]
 async fn a_deadlock_is_run_again() {
-    let notes = Notes::with(DbOptions::new().max_connections(2)).await;
+    let notes = Notes::with(options().max_connections(2)).await;
     let keys = [LockKey::new("shop.left"), LockKey::new("shop.right")];
     let barrier = Arc::new(Barrier::new(2));
     let tasks: Vec<_> = [keys, [keys[1], keys[0]]]

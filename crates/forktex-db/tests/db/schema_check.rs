@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The doctor finds what is missing, and what it prescribes mends it.
 
-use forktex_db::{Db, DbOptions, Model, ModelInfo, SchemaProblem, SchemaReport, sqlx};
+use forktex_db::{Db, Model, ModelInfo, SchemaProblem, SchemaReport, sqlx};
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::models::{Client, Invoice, Models, User};
+use crate::setup::options;
 
 const MODELS: [&ModelInfo; 3] = [User::INFO, Client::INFO, Invoice::INFO];
 
@@ -135,7 +136,7 @@ async fn each_damage_is_found_and_mended() {
 async fn what_sql_alone_does_not_mend_is_found_too() {
     let models = Models::create().await;
     let superuser = models.database.superuser_url();
-    let superuser = Db::connect(superuser, DbOptions::new()).await.unwrap();
+    let superuser = Db::connect(superuser, options()).await.unwrap();
     let report = check(&superuser).await;
     let of_role =
         |finding: &forktex_db::SchemaFinding| finding.problem == SchemaProblem::RoleNotBound;

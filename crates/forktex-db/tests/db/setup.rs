@@ -7,25 +7,96 @@ use forktex_db::{Db, DbOptions, sqlx};
 use forktex_testkit::TestDatabase;
 use sqlx::Executor;
 
+use crate::pooler::PgBouncer;
 use crate::wire::{Cut, relayed};
 
 /// Beyond this, something that should happen soon never will.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Set for the run of the suite behind a pooler.
+pub(crate) const BEHIND_POOLER: &str = "FORKTEX_TEST_BEHIND_POOLER";
+
+/// Whether this is that run.
+pub(crate) fn is_behind_pooler() -> bool {
+    std::env::var_os(BEHIND_POOLER).is_some()
+}
+
+/// A database, reached directly or through a pooler.
+pub(crate) struct Database {
+    urls: [String; 3],
+    direct: TestDatabase,
+    /// Stopped when dropped.
+    _pooler: Option<PgBouncer>,
+}
+
+impl Database {
+    pub(crate) async fn create() -> Self {
+        let direct = TestDatabase::create().await.unwrap();
+        let mut urls =
+            [direct.url(), direct.owner_url(), direct.superuser_url()].map(str::to_owned);
+        let mut pooler = None;
+        if is_behind_pooler() {
+            let bouncer = PgBouncer::start(&direct, 20).await;
+            urls = urls.map(|url| bouncer.in_front_of(&url));
+            pooler = Some(bouncer);
+        }
+        Self {
+            urls,
+            direct,
+            _pooler: pooler,
+        }
+    }
+
+    /// The database without the pooler.
+    pub(crate) fn direct(&self) -> &TestDatabase {
+        &self.direct
+    }
+
+    /// The owner, not through the pooler.
+    pub(crate) async fn observer(&self) -> Db {
+        let url = self.direct.owner_url();
+        Db::connect(url, DbOptions::new()).await.unwrap()
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.urls[0]
+    }
+
+    pub(crate) fn owner_url(&self) -> &str {
+        &self.urls[1]
+    }
+
+    pub(crate) fn superuser_url(&self) -> &str {
+        &self.urls[2]
+    }
+}
+
+/// What each suite connects with.
+pub(crate) fn options() -> DbOptions {
+    if is_behind_pooler() {
+        DbOptions::new().pooled_by_proxy()
+    } else {
+        DbOptions::new()
+    }
+}
+
 /// A database with `app.note (id bigint PRIMARY KEY, text text NOT NULL CHECK (text <> ''))`.
 pub(crate) struct Notes {
     pub(crate) db: Db,
-    pub(crate) database: TestDatabase,
+    /// The owner, not through the pooler: outside a transaction, a pooler may send the two halves of a
+    /// prepared statement to different servers.
+    pub(crate) observer: Db,
+    pub(crate) database: Database,
 }
 
 impl Notes {
     /// Connects with a pool of one, so that a connection spoiled by one user is met by the next.
     pub(crate) async fn create() -> Self {
-        Self::with(DbOptions::new().max_connections(1)).await
+        Self::with(options().max_connections(1)).await
     }
 
     pub(crate) async fn with(options: DbOptions) -> Self {
-        let database = TestDatabase::create().await.unwrap();
+        let database = Database::create().await;
         let db = Db::connect(database.owner_url(), options).await.unwrap();
         db.pool()
             .execute(
@@ -37,17 +108,27 @@ impl Notes {
             )
             .await
             .unwrap();
-        Self { db, database }
+        Self {
+            db,
+            observer: database.observer().await,
+            database,
+        }
     }
 
     /// A pool of one that waits for every answer: see [`relayed`].
     pub(crate) async fn create_relayed() -> Self {
-        let Self { database, .. } = Self::create().await;
+        let Self {
+            database, observer, ..
+        } = Self::create().await;
         let url = relayed(database.owner_url(), Cut::Never).await;
-        let db = Db::connect(&url, DbOptions::new().max_connections(1))
+        let db = Db::connect(&url, options().max_connections(1))
             .await
             .unwrap();
-        Self { db, database }
+        Self {
+            db,
+            observer,
+            database,
+        }
     }
 
     /// A pool of its own on the same database.
@@ -59,17 +140,15 @@ impl Notes {
 
     pub(crate) async fn ids(&self) -> Vec<i64> {
         sqlx::query_scalar("SELECT id FROM app.note ORDER BY id")
-            .fetch_all(self.db.pool())
+            .fetch_all(self.observer.pool())
             .await
             .unwrap()
     }
 
     /// The server process behind the pool's one connection.
     pub(crate) async fn backend(&self) -> i32 {
-        sqlx::query_scalar("SELECT pg_backend_pid()")
-            .fetch_one(self.db.pool())
-            .await
-            .unwrap()
+        let row = self.db.pool().fetch_one("SELECT pg_backend_pid()").await;
+        sqlx::Row::get(&row.unwrap(), 0)
     }
 
     /// Whether the pool's one connection is outside a transaction.

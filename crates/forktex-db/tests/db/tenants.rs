@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Organisations do not reach each other: neither through a repository, nor past it.
 
-use forktex_db::{Cursor, Db, DbError, DbOptions, Isolation, Model, Query, Transaction, sqlx};
+use forktex_db::{Cursor, Db, DbError, Isolation, Model, Query, Transaction, sqlx};
 use sqlx::Executor;
 use uuid::Uuid;
 
 use crate::models::{Client, Invoice, Models, NewClient, NewInvoice, NewUser, User};
+use crate::setup::options;
 
 struct TwoOrgs {
     models: Models,
@@ -52,7 +53,7 @@ async fn a_row_of_another_organisation_is_not_found() {
     assert_eq!((ours.org_id, theirs.org_id), (orgs.ours, orgs.theirs));
     // As the owner of the tables but a superuser's equal would do: the repository alone must hold.
     let superuser = orgs.models.database.superuser_url();
-    let superuser = Db::connect(superuser, DbOptions::new()).await.unwrap();
+    let superuser = Db::connect(superuser, options()).await.unwrap();
     for db in [&orgs.models.db, &superuser] {
         let mut tx = db.begin().await.unwrap();
         let mut tx = tx.for_org(orgs.ours).await.unwrap();
@@ -91,7 +92,7 @@ async fn a_row_of_another_organisation_is_not_found() {
 async fn an_upsert_cannot_take_over_a_row_of_another_organisation() {
     let orgs = two_orgs().await;
     let superuser = orgs.models.database.superuser_url();
-    let superuser = Db::connect(superuser, DbOptions::new()).await.unwrap();
+    let superuser = Db::connect(superuser, options()).await.unwrap();
     for db in [&orgs.models.db, &superuser] {
         let refused = db
             .transaction(async |tx| {

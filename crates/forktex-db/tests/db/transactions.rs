@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use forktex_db::{Awaited, Db, DbError, DbOptions, Isolation, LockKey, Transaction, sqlx};
+use forktex_db::{Awaited, Db, DbError, Isolation, LockKey, Transaction, sqlx};
 use sqlx::{Connection, Executor};
 
-use crate::setup::{Notes, insert, is_outside_transaction};
+use crate::setup::{Notes, insert, is_outside_transaction, options};
 
 /// An error of the application's own, as most callers have.
 #[derive(Debug, thiserror::Error)]
@@ -283,7 +283,7 @@ async fn options_hold_in_the_transaction_and_end_with_it() {
 
 #[tokio::test]
 async fn time_limits_have_their_own_errors() {
-    let notes = Notes::with(DbOptions::new().max_connections(2)).await;
+    let notes = Notes::with(options().max_connections(2)).await;
     let slow = notes
         .db
         .statement_timeout(Duration::from_millis(20))
@@ -317,7 +317,7 @@ async fn time_limits_have_their_own_errors() {
 /// Async closures that nest and borrow must still make futures that any thread may run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_can_be_spawned() {
-    let notes = Notes::with(DbOptions::new()).await;
+    let notes = Notes::with(options()).await;
     let tasks: Vec<_> = (0..20)
         .map(|id| {
             let db = notes.db.clone();
