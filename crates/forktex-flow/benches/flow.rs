@@ -9,14 +9,12 @@
 mod alone;
 #[path = "flow/baseline.rs"]
 mod baseline;
-#[path = "flow/figure.rs"]
-mod figure;
 #[path = "flow/throughput.rs"]
 mod throughput;
 
 use std::error::Error;
 
-use figure::Output;
+use forktex_testkit::figure::{self, Output};
 use forktex_testkit::{Postgres, PostgresOptions};
 
 /// How often ours and the baseline take turns.

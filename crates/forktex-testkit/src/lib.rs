@@ -5,6 +5,7 @@
 //! - [`Postgres::start`] gives a private server that a test may kill, pause and restart.
 //! - [`Proxy::start`] stands before any server, and cuts, delays and loses what passes.
 //! - `Redis`, `RedisCluster` and `TestRedis` (feature `redis`) do the same for Redis.
+//! - [`figure`] prints what a benchmark measured against its baseline.
 //! - `S3` (feature `s3`) serves S3 from this process.
 //!
 //! Nothing outlives the process that asked for it: a guardian process watches a pipe to each
@@ -53,6 +54,7 @@ mod account;
 mod daemon;
 mod database;
 mod error;
+pub mod figure;
 mod folder;
 mod guardian;
 mod launch;

@@ -35,14 +35,11 @@ impl PgBouncer {
             .port();
         let folder = std::env::temp_dir().join(format!("{}_{port}", database.name()));
         fs::create_dir_all(&folder).unwrap();
-        let users: String = urls
-            .iter()
-            .map(|url| {
-                let password = url.password().unwrap_or_default();
-                format!("\"{}\" \"{password}\"\n", url.username())
-            })
-            .collect();
-        fs::write(folder.join("users.txt"), users).unwrap();
+        let users = urls.each_ref().map(|url| {
+            let password = url.password().unwrap_or_default();
+            format!("\"{}\" \"{password}\"\n", url.username())
+        });
+        fs::write(folder.join("users.txt"), users.concat()).unwrap();
         // It refuses to run as root.
         let account = if fs::metadata(&folder).unwrap().uid() == 0 {
             "user = postgres"

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::models::{Client, Invoice, Models, NewClient, NewInvoice, NewUser, User};
 use crate::setup::options;
+use crate::wire::counted;
 
 struct TwoOrgs {
     models: Models,
@@ -270,6 +271,44 @@ async fn an_organisation_said_with_the_begin_holds_from_the_first_statement() {
         .transaction(async |tx| Ok::<_, DbError>(seen(tx).await))
         .await;
     assert_eq!(seen, Ok(vec![orgs.theirs]));
+}
+
+/// Counted on the wire, once the statements are prepared.
+#[tokio::test]
+async fn a_tenant_transaction_costs_at_most_one_round_trip_more() {
+    let orgs = two_orgs().await;
+    let (url, trips) = counted(orgs.models.database.url()).await;
+    let db = Db::connect(&url, options().max_connections(1))
+        .await
+        .unwrap();
+    let org = orgs.ours;
+    let bare = async || {
+        db.transaction(async |tx| tx.repository::<User>().exists(User::age().eq(1)).await)
+            .await
+    };
+    let told_with_begin = async || {
+        let told = db.for_org(org).transaction(async |tx| {
+            let mut tx = tx.for_org(org).await?;
+            tx.repository::<User>().exists(User::age().eq(1)).await
+        });
+        told.await
+    };
+    let told_later = async || {
+        let told = db.transaction(async |tx| {
+            let mut tx = tx.for_org(org).await?;
+            tx.repository::<User>().exists(User::age().eq(1)).await
+        });
+        told.await
+    };
+    bare().await.unwrap();
+    let before = trips.count();
+    bare().await.unwrap();
+    let of_bare = trips.count() - before;
+    told_with_begin().await.unwrap();
+    assert_eq!(trips.count() - before, 2 * of_bare);
+    told_later().await.unwrap();
+    assert_eq!(trips.count() - before, 3 * of_bare + 1);
+    assert!(of_bare >= 3, "begin, statement, commit");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ROUNDS;
 use crate::baseline;
-use crate::figure::{Figure, median};
+use forktex_testkit::figure::{Figure, median};
 
 /// The steps of the one run.
 const STEPS: usize = 2_000;

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use forktex_testkit::Postgres;
 use tokio::process::Command;
 
-use crate::figure::median;
+use forktex_testkit::figure::median;
 
 /// How long one round of a bare loop lasts.
 const SECONDS: &str = "5";

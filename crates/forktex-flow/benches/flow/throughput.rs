@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ROUNDS;
 use crate::baseline;
-use crate::figure::{Figure, median};
+use forktex_testkit::figure::{Figure, median};
 
 /// How many starts are under way at the same time.
 const STARTERS: usize = 512;
