@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::run;
 
 /// Each command, what it takes, and what it does.
-const COMMANDS: [(&str, &str, &str); 11] = [
+const COMMANDS: [(&str, &str, &str); 12] = [
     (
         "demo",
         "",
@@ -25,6 +25,11 @@ const COMMANDS: [(&str, &str, &str); 11] = [
         "bench",
         "[name] [--json] [..]",
         "run a benchmark, or list what there is",
+    ),
+    (
+        "fuzz",
+        "[name] [seconds]",
+        "throw mutated input at a reader of input from outside, or list them",
     ),
     (
         "tidy",

@@ -10,6 +10,7 @@ mod ci;
 mod demo;
 mod docs;
 mod error;
+mod fuzz;
 mod help;
 mod license;
 mod run;
@@ -53,6 +54,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Error> {
         "ci" => ci::command(rest),
         "demo" => demo::command(rest),
         "docs" => docs::command(rest),
+        "fuzz" => fuzz::command(rest),
         "license-check" => license::check(&here, rest),
         "license-fix" => license::fix(&here, rest),
         "license-strip" => license::strip(&here, rest),

@@ -252,10 +252,10 @@ fn timestamp(json: &Json) -> Option<OffsetDateTime> {
     OffsetDateTime::UNIX_EPOCH.checked_add(Duration::microseconds(json.as_i64()?))
 }
 
-/// Reads a cursor of any list, for fuzzing: whatever the text, there is an answer.
+/// For fuzzing: reads the bytes as a cursor's text, and as the payload of a cursor whose list is the
+/// right one. Whatever they are, there is an answer.
 #[doc(hidden)]
-pub fn parse_cursor_of_any_kind(text: &str, secret: Option<&[u8]>) {
-    let key = secret.map(CursorKey::new);
+pub fn parse_cursor_of_any_kind(bytes: &[u8]) {
     let kinds = [
         ValueKind::Boolean,
         ValueKind::Integer,
@@ -267,8 +267,20 @@ pub fn parse_cursor_of_any_kind(text: &str, secret: Option<&[u8]>) {
         ValueKind::LocalTimestamp,
         ValueKind::Timestamp,
     ];
-    let fingerprint = Fingerprint([0; FINGERPRINT_BYTES]);
-    let _ = Cursor::from(text).decode(fingerprint, &kinds, key.as_ref());
+    let list = Fingerprint([0; FINGERPRINT_BYTES]);
+    let key = CursorKey::new(b"fuzz");
+    let text = Cursor(String::from_utf8_lossy(bytes).into_owned());
+    let _ = text.decode(list, &kinds, None);
+    let _ = text.decode(list, &kinds, Some(&key));
+    let mut framed = vec![PLAIN];
+    framed.extend_from_slice(&list.0);
+    framed.extend_from_slice(bytes);
+    let framed = Cursor(URL_SAFE_NO_PAD.encode(framed));
+    if let Ok(values) = framed.decode(list, &kinds, None) {
+        let again = Cursor::encode(list, &values, None);
+        let again = again.map(|cursor| cursor.decode(list, &kinds, None));
+        debug_assert!(again.is_ok_and(|again| again.is_ok()));
+    }
 }
 
 #[cfg(test)]
