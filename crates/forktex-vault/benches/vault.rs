@@ -7,14 +7,12 @@
 
 #[path = "vault/ciphers.rs"]
 mod ciphers;
-#[path = "vault/figure.rs"]
-mod figure;
 #[path = "vault/rotation.rs"]
 mod rotation;
 
 use std::error::Error;
 
-use figure::Output;
+use forktex_testkit::figure::{self, Output};
 use forktex_testkit::{Postgres, PostgresOptions};
 
 /// How often ours and the baseline take turns.

@@ -100,6 +100,15 @@ impl Token {
         }
     }
 
+    /// As [`to_bytes`](Self::to_bytes), of a token that is not needed any more.
+    #[cfg(feature = "db")]
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        match self.scheme {
+            Scheme::V2 => self.bytes,
+            Scheme::Fernet => self.to_string().into_bytes(),
+        }
+    }
+
     /// The token without base64.
     pub(crate) fn raw(&self) -> &[u8] {
         &self.bytes

@@ -301,6 +301,12 @@ impl BoundVault {
         self.open_at(token, now_seconds())
     }
 
+    /// The place.
+    #[cfg(feature = "db")]
+    pub(crate) fn into_context(self) -> Context {
+        self.context
+    }
+
     fn open_at(&self, token: &Token, now: u64) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let (plaintext, sealed_at) = match token.scheme() {
             Scheme::V2 => {

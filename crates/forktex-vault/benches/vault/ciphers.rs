@@ -9,7 +9,7 @@ use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use forktex_vault::{Key, Vault};
 
-use crate::figure::{Figure, median};
+use forktex_testkit::figure::{Figure, median};
 
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(200);

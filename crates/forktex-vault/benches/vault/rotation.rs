@@ -11,7 +11,7 @@ use forktex_vault::{Encrypted, Key, Vault, rotate_blobs};
 use sqlx::Executor as _;
 
 use crate::ROUNDS;
-use crate::figure::{Figure, median};
+use forktex_testkit::figure::{Figure, median};
 
 const BATCH_ROWS: i64 = 1_000;
 

@@ -6,6 +6,7 @@
 //! pass. Passes are made until one finds nothing to do.
 
 mod batch;
+mod read;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use super::statement::{OwnStatements, fill};
 use super::target::{Facts, Names};
 use super::work::Work;
 use batch::Batch;
+use read::Reader;
 
 /// How long a batch waits for a row that somebody else holds. It holds rows itself meanwhile, so it
 /// rather lets go and comes again.
@@ -56,10 +58,8 @@ pub(super) struct Sweep {
     own: OwnStatements,
     table_oid: i64,
     identity: Identity,
-    work: Arc<Work>,
+    reader: Reader,
     pace: Pace,
-    read_first: SqlStr,
-    read_next: SqlStr,
     swap: SqlStr,
 }
 
@@ -77,24 +77,13 @@ impl Sweep {
         let mut parts: Vec<(&str, &str)> =
             parts.iter().map(|(name, sql)| (*name, &**sql)).collect();
         parts.push(("id_type", &facts.id_type));
-        let after = format!("{} > $1::text::{}", names.id, facts.id_type);
-        let read = |is_after: &str| {
-            let parts: Vec<_> = parts
-                .iter()
-                .copied()
-                .chain([("is_after", is_after)])
-                .collect();
-            fill(include_str!("sql/read_page.sql"), &parts)
-        };
         Self {
-            read_first: read("$1::text IS NULL"),
-            read_next: read(&after),
             swap: fill(include_str!("sql/swap_values.sql"), &parts),
             table_oid: facts.table_oid,
+            reader: Reader::new(db.clone(), names, facts, work, pace.batch_rows),
             db,
             own,
             identity,
-            work: Arc::new(work),
             pace,
         }
     }
@@ -164,20 +153,20 @@ impl Sweep {
         checkpoint: &mut Checkpoint,
         started: Instant,
     ) -> Result<(), RotationError> {
-        let mut prepared = self.prepare(checkpoint.position.as_deref()).await?;
+        let mut prepared = self.reader.first(checkpoint.position.as_deref()).await?;
         while let Some(batch) = prepared {
             if self.pace.pause.is_zero() {
                 // The next batch is read and sealed while the server writes this one.
                 let (written, next) = tokio::join!(
                     self.write(&batch, checkpoint),
-                    self.prepare(Some(&batch.last))
+                    self.reader.following(&batch)
                 );
                 written?;
                 prepared = next?;
             } else {
                 self.write(&batch, checkpoint).await?;
                 tokio::time::sleep(self.pace.pause).await;
-                prepared = self.prepare(Some(&batch.last)).await?;
+                prepared = self.reader.following(&batch).await?;
             }
             if let Some(progress) = &self.pace.progress {
                 let mut report = checkpoint.report(&self.identity);
@@ -186,28 +175,6 @@ impl Sweep {
             }
         }
         Ok(())
-    }
-
-    /// Reads the batch after a position, and seals it anew. No lock is held. None at the end.
-    async fn prepare(&self, after: Option<&str>) -> Result<Option<Batch>, RotationError> {
-        let statement = match after {
-            Some(_) => &self.read_next,
-            None => &self.read_first,
-        };
-        let rows = self
-            .db
-            .read_only()
-            .transaction(async |tx| {
-                let rows = sqlx::query(statement.clone())
-                    .bind(after)
-                    .bind(i64::from(self.pace.batch_rows))
-                    .bind(batch::BYTES_MAX)
-                    .fetch_all(tx.connection())
-                    .await;
-                rows.map_err(DbError::from)
-            })
-            .await?;
-        Batch::prepare(rows, &self.work).await
     }
 
     /// Writes a batch with its checkpoint: one transaction of three statements at most.
@@ -273,8 +240,8 @@ impl Sweep {
             is_dry_run: true,
             ..RotationReport::default()
         };
-        let mut after: Option<String> = None;
-        while let Some(mut batch) = self.prepare(after.as_deref()).await? {
+        let mut prepared = self.reader.first(None).await?;
+        while let Some(mut batch) = prepared {
             let step = batch.tally(i64::try_from(batch.ids.len()).unwrap_or(i64::MAX));
             report.scanned += step.scanned.unsigned_abs();
             report.rotated += step.rotated.unsigned_abs();
@@ -290,10 +257,10 @@ impl Sweep {
             if let Some(progress) = &self.pace.progress {
                 progress(&report);
             }
-            after = Some(std::mem::take(&mut batch.last));
             if !self.pace.pause.is_zero() {
                 tokio::time::sleep(self.pace.pause).await;
             }
+            prepared = self.reader.following(&batch).await?;
         }
         report.elapsed = started.elapsed();
         Ok(report)

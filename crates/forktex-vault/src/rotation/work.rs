@@ -85,7 +85,8 @@ impl Work {
                 if self.scheme == Scheme::Fernet && self.sealing.has_signed(&old) {
                     return Ok(Verdict::Current);
                 }
-                let plaintext = match self.opening.bound(place.clone()).open(&old) {
+                let bound = self.opening.bound(place);
+                let plaintext = match bound.open(&old) {
                     Err(VaultError::TamperedOrMoved) if from_unbound => {
                         self.opening.bound(Context::none()).open(&old)?
                     }
@@ -93,12 +94,12 @@ impl Work {
                 };
                 // The age of a value is that of its content, not of its last rotation.
                 self.sealing
-                    .bound(place)
+                    .bound(bound.into_context())
                     .seal_as_of(&plaintext, old.sealed_at_seconds())?
             }
         };
         Ok(Verdict::Replace(match self.holds {
-            Holds::Bytes => token.to_bytes(),
+            Holds::Bytes => token.into_bytes(),
             Holds::Text => token.to_string().into_bytes(),
         }))
     }
@@ -120,8 +121,7 @@ impl Work {
                 vec![
                     ("value", source.to_string()),
                     ("bytes", format!("pg_catalog.pg_column_size({source})")),
-                    ("is_done", format!("{column} IS NOT NULL")),
-                    ("is_current", "page.is_done".to_owned()),
+                    ("is_current", format!("{column} IS NOT NULL")),
                     (
                         "as_bytes",
                         "convert_to(to_json(page.value)::text, 'UTF8')".to_owned(),
@@ -139,8 +139,7 @@ impl Work {
             _ => vec![
                 ("value", column.to_string()),
                 ("bytes", format!("octet_length({column})")),
-                ("is_done", "false".to_owned()),
-                ("is_current", self.is_current("page.value")),
+                ("is_current", self.is_current(&column.to_string())),
                 (
                     "as_bytes",
                     match self.holds {

@@ -14,14 +14,17 @@ use crate::rotation::work::{Verdict, Work};
 /// A batch ends after this many bytes of values, however few rows that is. One row is always read.
 pub(super) const BYTES_MAX: i64 = 8 << 20;
 
-/// Other tasks get their turn after this many bytes have been opened and sealed.
-const YIELD_AFTER_BYTES: usize = 32 << 10;
+/// Other tasks get their turn after this many bytes have been opened and sealed: the write of the batch
+/// before is under way, and its round trips must not wait.
+const YIELD_AFTER_BYTES: usize = 8 << 10;
 
 /// Each value costs about as much as this many bytes, however short it is.
 const BYTES_PER_VALUE: usize = 512;
 
 /// A batch, read and sealed. The three lists of rows to write run in step.
 pub(super) struct Batch {
+    /// How many rows the page was to pass over at most.
+    pub(super) scan_rows: u32,
     /// The id of the last row read.
     pub(super) last: String,
     pub(super) ids: Vec<String>,
@@ -34,26 +37,33 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Does the work on rows in the order of their ids. None if there are no rows.
+    /// Does the work on the rows of a page, which come in the order of their ids. None if there are none.
     pub(super) async fn prepare(
-        rows: Vec<PgRow>,
+        page: &PgRow,
+        scan_rows: u32,
         work: &Work,
     ) -> Result<Option<Self>, RotationError> {
-        let Some(last) = rows.last() else {
+        let get = DbError::from;
+        let Some(last) = page.try_get("last_id").map_err(get)? else {
             return Ok(None);
         };
+        let ids: Vec<String> = page.try_get("row_ids").map_err(get)?;
+        let orgs: Vec<Option<String>> = page.try_get("org_ids").map_err(get)?;
+        let found: Vec<Vec<u8>> = page.try_get("found").map_err(get)?;
         let mut batch = Self {
-            last: last.try_get("row_id").map_err(DbError::from)?,
-            ids: Vec::new(),
-            found: Vec::new(),
-            sealed: Vec::new(),
+            scan_rows,
+            last,
+            ids: Vec::with_capacity(ids.len()),
+            found: Vec::with_capacity(ids.len()),
+            sealed: Vec::with_capacity(ids.len()),
             bad: Vec::new(),
-            scanned: i64::try_from(rows.len()).unwrap_or(i64::MAX),
-            already_current: 0,
+            scanned: page.try_get("scanned").map_err(get)?,
+            already_current: page.try_get("already_current").map_err(get)?,
         };
         let mut bytes_since_yield = 0;
-        for row in rows {
-            bytes_since_yield += BYTES_PER_VALUE + batch.take(&row, work)?;
+        for ((id, org), found) in ids.into_iter().zip(orgs).zip(found) {
+            bytes_since_yield += BYTES_PER_VALUE + found.len();
+            batch.take(id, org.as_deref(), found, work)?;
             if bytes_since_yield >= YIELD_AFTER_BYTES {
                 bytes_since_yield = 0;
                 tokio::task::yield_now().await;
@@ -62,18 +72,13 @@ impl Batch {
         Ok(Some(batch))
     }
 
-    /// Takes a row in, and says how long its value is.
-    fn take(&mut self, row: &PgRow, work: &Work) -> Result<usize, RotationError> {
-        let is_current: bool = row.try_get("is_current").map_err(DbError::from)?;
-        let found: Option<Vec<u8>> = row.try_get("found").map_err(DbError::from)?;
-        let Some(found) = found else {
-            // A NULL is neither to be done nor done.
-            self.already_current += i64::from(is_current);
-            return Ok(0);
-        };
-        let id: String = row.try_get("row_id").map_err(DbError::from)?;
-        let org: Option<&str> = row.try_get("org_id").map_err(DbError::from)?;
-        let bytes = found.len();
+    fn take(
+        &mut self,
+        id: String,
+        org: Option<&str>,
+        found: Vec<u8>,
+        work: &Work,
+    ) -> Result<(), RotationError> {
         match work.judge(&id, org, &found) {
             Ok(Verdict::Current) => self.already_current += 1,
             Ok(Verdict::Replace(sealed)) => {
@@ -86,7 +91,12 @@ impl Batch {
                 None => return Err(error.into()),
             },
         }
-        Ok(bytes)
+        Ok(())
+    }
+
+    /// Whether nothing came of it but counts.
+    pub(super) fn is_idle(&self) -> bool {
+        self.ids.is_empty() && self.bad.is_empty()
     }
 
     /// The counts of the batch, when so many of its rows were written.
