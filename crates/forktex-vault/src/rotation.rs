@@ -29,7 +29,6 @@ use crate::schema::DEFAULT_SCHEMA;
 use crate::scheme::Scheme;
 use crate::vault::Vault;
 use checkpoint::Identity;
-use statement::OwnStatements;
 use sweep::{Pace, Sweep};
 use target::{Facts, Names, split_table};
 use work::{Place, Task, Work};
@@ -362,7 +361,6 @@ impl<K> Rotation<K> {
     }
 
     fn sweep(&self, names: &Names, facts: &Facts, work: Work) -> Result<Sweep, RotationError> {
-        let own = OwnStatements::for_schema(&self.schema)?;
         let from_keys = work.opening.keys().skip(1);
         let mut from_keys: Vec<String> = from_keys.map(|key| key.id.to_string()).collect();
         from_keys.sort_unstable();
@@ -382,8 +380,9 @@ impl<K> Rotation<K> {
                 Scheme::Fernet => "fernet",
             },
         };
-        let (db, pace) = (self.db.clone(), self.pace.clone());
-        Ok(Sweep::new(db, own, names, facts, identity, work, pace))
+        let (schema, pace) = (&self.schema, self.pace.clone());
+        let sweep = Sweep::new(&self.db, schema, names, facts, identity, work, pace)?;
+        Ok(sweep)
     }
 }
 

@@ -86,34 +86,6 @@ impl Checkpoint {
         })
     }
 
-    /// Writes the step to the row, in the batch's transaction. The state in memory follows by
-    /// [`advanced`](Self::advanced), once that has committed.
-    pub(super) async fn advance(
-        &self,
-        tx: &mut Transaction,
-        own: &OwnStatements,
-        identity: &Identity,
-        position: &str,
-        step: Tally,
-    ) -> Result<(), RotationError> {
-        let written = sqlx::query(own.advance_rotation.clone())
-            .bind(&identity.table)
-            .bind(&identity.column)
-            .bind(self.run)
-            .bind(position)
-            .bind(step.scanned)
-            .bind(step.rotated)
-            .bind(step.already_current)
-            .bind(step.lost_swaps)
-            .execute(tx.connection())
-            .await
-            .map_err(DbError::from)?;
-        if written.rows_affected() == 0 {
-            return Err(identity.superseded());
-        }
-        Ok(())
-    }
-
     /// The state after a step.
     pub(super) fn advanced(&mut self, position: &str, step: Tally) {
         self.position = Some(position.to_owned());
@@ -200,7 +172,7 @@ impl Checkpoint {
 }
 
 impl Identity {
-    fn superseded(&self) -> RotationError {
+    pub(super) fn superseded(&self) -> RotationError {
         RotationError::Superseded {
             table: self.table.clone(),
             column: self.column.clone(),

@@ -34,7 +34,6 @@ macro_rules! own_statements {
 own_statements!(
     resume_rotation,
     begin_rotation,
-    advance_rotation,
     begin_pass,
     finish_rotation,
     quarantine_rows,

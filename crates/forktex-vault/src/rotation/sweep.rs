@@ -7,27 +7,23 @@
 
 mod batch;
 mod read;
+mod write;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forktex_db::sqlx::{self, SqlStr};
+use forktex_db::sqlx::SqlStr;
 use forktex_db::{Db, DbError, LockKey};
 use time::OffsetDateTime;
 
-use super::checkpoint::{Checkpoint, Identity, Tally};
+use super::checkpoint::{Checkpoint, Identity};
 use super::error::RotationError;
 use super::report::{BAD_ROWS_MAX, BadRow, RotationReport};
-use super::statement::{OwnStatements, fill};
+use super::statement::OwnStatements;
 use super::target::{Facts, Names};
 use super::work::Work;
-use batch::Batch;
 use read::Reader;
-
-/// How long a batch waits for a row that somebody else holds. It holds rows itself meanwhile, so it
-/// rather lets go and comes again.
-const ROW_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Told of each batch.
 pub(super) type Progress = Arc<dyn Fn(&RotationReport) + Send + Sync>;
@@ -59,33 +55,29 @@ pub(super) struct Sweep {
     table_oid: i64,
     identity: Identity,
     reader: Reader,
+    write_batch: SqlStr,
     pace: Pace,
-    swap: SqlStr,
 }
 
 impl Sweep {
     pub(super) fn new(
-        db: Db,
-        own: OwnStatements,
+        db: &Db,
+        schema: &str,
         names: &Names,
         facts: &Facts,
         identity: Identity,
         work: Work,
         pace: Pace,
-    ) -> Self {
-        let parts = work.sql_parts(names);
-        let mut parts: Vec<(&str, &str)> =
-            parts.iter().map(|(name, sql)| (*name, &**sql)).collect();
-        parts.push(("id_type", &facts.id_type));
-        Self {
-            swap: fill(include_str!("sql/swap_values.sql"), &parts),
+    ) -> Result<Self, DbError> {
+        Ok(Self {
+            own: OwnStatements::for_schema(schema)?,
             table_oid: facts.table_oid,
-            reader: Reader::new(db.clone(), names, facts, work, pace.batch_rows),
-            db,
-            own,
             identity,
+            write_batch: write::statement(schema, names, facts, &work)?,
+            reader: Reader::new(db.clone(), names, facts, work, pace.batch_rows),
+            db: db.clone(),
             pace,
-        }
+        })
     }
 
     /// Sweeps until a pass is clean, alone on the column.
@@ -175,59 +167,6 @@ impl Sweep {
             }
         }
         Ok(())
-    }
-
-    /// Writes a batch with its checkpoint: one transaction of three statements at most.
-    async fn write(&self, batch: &Batch, checkpoint: &mut Checkpoint) -> Result<(), RotationError> {
-        let seen: &Checkpoint = checkpoint;
-        let written = self
-            .db
-            .lock_timeout(ROW_LOCK_TIMEOUT)
-            .transaction(async |tx| -> Result<Tally, RotationError> {
-                let mut rotated = 0;
-                if !batch.ids.is_empty() {
-                    let swapped = sqlx::query(self.swap.clone())
-                        .bind(&batch.ids)
-                        .bind(&batch.found)
-                        .bind(&batch.sealed)
-                        .execute(tx.connection())
-                        .await
-                        .map_err(DbError::from)?;
-                    rotated = i64::try_from(swapped.rows_affected()).unwrap_or(i64::MAX);
-                }
-                self.note(tx, batch, seen, rotated).await
-            })
-            .await;
-        let step = match written {
-            // Somebody holds a row of the batch, or waited for us in a circle: nothing was written. All
-            // of its swaps are lost, and the next pass comes again.
-            Err(RotationError::Database(DbError::Conflict { .. })) => {
-                self.db
-                    .transaction(async |tx| self.note(tx, batch, seen, 0).await)
-                    .await?
-            }
-            written => written?,
-        };
-        checkpoint.advanced(&batch.last, step);
-        Ok(())
-    }
-
-    /// Notes what became of a batch.
-    async fn note(
-        &self,
-        tx: &mut forktex_db::Transaction,
-        batch: &Batch,
-        checkpoint: &Checkpoint,
-        rotated: i64,
-    ) -> Result<Tally, RotationError> {
-        let step = batch.tally(rotated);
-        if !batch.bad.is_empty() {
-            self.identity.quarantine(tx, &self.own, &batch.bad).await?;
-        }
-        checkpoint
-            .advance(tx, &self.own, &self.identity, &batch.last, step)
-            .await?;
-        Ok(step)
     }
 
     /// One pass that writes nothing.

@@ -104,7 +104,17 @@ impl Work {
         }))
     }
 
-    /// The parts of `read_page.sql` and `swap_values.sql` that depend on the work.
+    /// Whether the server can tell which rows need work. Of a Fernet token only who has the key can, and
+    /// what is verified must be opened.
+    pub(super) fn is_told_by_server(&self) -> bool {
+        match self.task {
+            Task::Reseal { .. } => self.scheme == Scheme::V2,
+            Task::SealPlain { .. } => true,
+            Task::Verify => false,
+        }
+    }
+
+    /// The parts of the statements that depend on the work.
     pub(super) fn sql_parts(&self, names: &Names) -> Vec<(&'static str, String)> {
         let column = &names.column;
         let sealed = match self.holds {
@@ -174,11 +184,10 @@ impl Work {
     }
 
     fn is_current(&self, value: &str) -> String {
-        match self.scheme {
-            _ if self.task == Task::Verify => "false".to_owned(),
-            Scheme::V2 => is_under_key(self.holds, self.sealing.primary_key(), value),
-            // Only who has the key can tell.
-            Scheme::Fernet => "false".to_owned(),
+        if self.is_told_by_server() {
+            is_under_key(self.holds, self.sealing.primary_key(), value)
+        } else {
+            "false".to_owned()
         }
     }
 }

@@ -23,8 +23,8 @@ const BYTES_PER_VALUE: usize = 512;
 
 /// A batch, read and sealed. The three lists of rows to write run in step.
 pub(super) struct Batch {
-    /// How many rows the page was to pass over at most.
-    pub(super) scan_rows: u32,
+    /// How many rows it was to have at most.
+    pub(super) stride: u32,
     /// The id of the last row read.
     pub(super) last: String,
     pub(super) ids: Vec<String>,
@@ -40,7 +40,7 @@ impl Batch {
     /// Does the work on the rows of a page, which come in the order of their ids. None if there are none.
     pub(super) async fn prepare(
         page: &PgRow,
-        scan_rows: u32,
+        stride: u32,
         work: &Work,
     ) -> Result<Option<Self>, RotationError> {
         let get = DbError::from;
@@ -51,7 +51,7 @@ impl Batch {
         let orgs: Vec<Option<String>> = page.try_get("org_ids").map_err(get)?;
         let found: Vec<Vec<u8>> = page.try_get("found").map_err(get)?;
         let mut batch = Self {
-            scan_rows,
+            stride,
             last,
             ids: Vec::with_capacity(ids.len()),
             found: Vec::with_capacity(ids.len()),
@@ -70,6 +70,25 @@ impl Batch {
             }
         }
         Ok(Some(batch))
+    }
+
+    /// A batch of rows that were looked at on the server, and need no work. None if one does, or there
+    /// are none.
+    pub(super) fn passed_over(page: &PgRow, stride: u32) -> Result<Option<Self>, DbError> {
+        let (has_work, last) = (page.try_get("has_work")?, page.try_get("last_id")?);
+        let (false, Some(last)) = (has_work, last) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            stride,
+            last,
+            ids: Vec::new(),
+            found: Vec::new(),
+            sealed: Vec::new(),
+            bad: Vec::new(),
+            scanned: page.try_get("scanned")?,
+            already_current: page.try_get("already_current")?,
+        }))
     }
 
     fn take(
@@ -94,7 +113,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Whether nothing came of it but counts.
+    /// Whether there was no work in it.
     pub(super) fn is_idle(&self) -> bool {
         self.ids.is_empty() && self.bad.is_empty()
     }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Reads a table in pages, and does the work on them. Holds no lock, and writes nothing.
 
-use forktex_db::sqlx::{self, SqlStr};
+use forktex_db::sqlx::postgres::{PgArguments, PgRow};
+use forktex_db::sqlx::query::Query;
+use forktex_db::sqlx::{self, Postgres, SqlStr};
 use forktex_db::{Db, DbError};
 
 use super::batch::{BYTES_MAX, Batch};
@@ -10,12 +12,12 @@ use crate::rotation::statement::fill;
 use crate::rotation::target::{Facts, Names};
 use crate::rotation::work::Work;
 
-/// The most rows that a page passes over, where it finds nothing to do in them. The server reads as many
-/// in some hundredths of a second.
-const SCAN_ROWS_MAX: u32 = 32_000;
+/// The most rows that are passed over at once. A server looks at so many in some hundredths of a second.
+const STRIDE_ROWS_MAX: u32 = 32_000;
 
-/// How many times as many rows the next page passes over, when one has found nothing to do.
-const SCAN_GROWTH: u32 = 4;
+/// How many times as many rows are looked at next, where there was no work in these: what is looked at
+/// in vain, for a row further on, costs about as much as what was saved before.
+const STRIDE_GROWTH: u32 = 4;
 
 /// The reader of one column.
 #[derive(Debug)]
@@ -25,66 +27,74 @@ pub(super) struct Reader {
     batch_rows: u32,
     read_first: SqlStr,
     read_next: SqlStr,
+    pass_over: SqlStr,
 }
 
 impl Reader {
     pub(super) fn new(db: Db, names: &Names, facts: &Facts, work: Work, batch_rows: u32) -> Self {
         let parts = work.sql_parts(names);
-        let read = |is_after: &str| {
+        let filled = |template: &str, is_after: &str| {
             let parts = parts.iter().map(|(name, sql)| (*name, &**sql));
             let parts: Vec<_> = parts.chain([("is_after", is_after)]).collect();
-            fill(include_str!("../sql/read_page.sql"), &parts)
+            fill(template, &parts)
         };
-        let after = format!("{} > $1::text::{}", names.id, facts.id_type);
+        let is_after = format!("{} > $1::text::{}", names.id, facts.id_type);
+        let read_page = include_str!("../sql/read_page.sql");
         Self {
-            read_first: read("$1::text IS NULL"),
-            read_next: read(&after),
+            read_first: filled(read_page, "$1::text IS NULL"),
+            read_next: filled(read_page, &is_after),
+            pass_over: filled(include_str!("../sql/pass_over.sql"), &is_after),
             db,
             work,
             batch_rows,
         }
     }
 
-    /// Reads the batch behind a position, and seals it anew. None at the end of the table. One statement.
-    pub(super) async fn batch(
-        &self,
-        after: Option<&str>,
-        scan_rows: u32,
-    ) -> Result<Option<Batch>, RotationError> {
+    /// Reads the first batch behind a position, and seals it anew. None at the end of the table. One
+    /// statement.
+    pub(super) async fn first(&self, after: Option<&str>) -> Result<Option<Batch>, RotationError> {
         let statement = match after {
             Some(_) => &self.read_next,
             None => &self.read_first,
         };
         let page = self
-            .db
-            .read_only()
-            .transaction(async |tx| {
-                let page = sqlx::query(statement.clone())
+            .fetch(|| {
+                sqlx::query(statement.clone())
                     .bind(after)
-                    .bind(i64::from(scan_rows))
-                    .bind(BYTES_MAX)
                     .bind(i64::from(self.batch_rows))
-                    .fetch_one(tx.connection())
-                    .await;
-                page.map_err(DbError::from)
+                    .bind(BYTES_MAX)
             })
             .await?;
-        Batch::prepare(&page, scan_rows, &self.work).await
+        Batch::prepare(&page, self.batch_rows, &self.work).await
     }
 
-    /// Reads the batch behind another one.
+    /// Reads the batch behind another one. Where there was no work in that, it is a longer one as long as
+    /// there is none in this.
     pub(super) async fn following(&self, batch: &Batch) -> Result<Option<Batch>, RotationError> {
-        let scan_rows = if batch.is_idle() {
-            let grown = batch.scan_rows.saturating_mul(SCAN_GROWTH);
-            grown.min(SCAN_ROWS_MAX.max(self.batch_rows))
-        } else {
-            self.batch_rows
-        };
-        self.batch(Some(&batch.last), scan_rows).await
+        if batch.is_idle() && self.work.is_told_by_server() {
+            let rows = batch.stride.saturating_mul(STRIDE_GROWTH);
+            let rows = rows.min(STRIDE_ROWS_MAX.max(self.batch_rows));
+            let page = self
+                .fetch(|| {
+                    sqlx::query(self.pass_over.clone())
+                        .bind(&batch.last)
+                        .bind(i64::from(rows))
+                })
+                .await?;
+            if let Some(passed) = Batch::passed_over(&page, rows)? {
+                return Ok(Some(passed));
+            }
+        }
+        self.first(Some(&batch.last)).await
     }
 
-    /// Reads the first batch behind a position.
-    pub(super) async fn first(&self, after: Option<&str>) -> Result<Option<Batch>, RotationError> {
-        self.batch(after, self.batch_rows).await
+    async fn fetch<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, Postgres, PgArguments>,
+    ) -> Result<PgRow, DbError> {
+        self.db
+            .read_only()
+            .transaction(async |tx| Ok(query().fetch_one(tx.connection()).await?))
+            .await
     }
 }
