@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use forktex_db::sqlx::SqlStr;
 use forktex_db::{Db, DbError, LockKey};
 use time::OffsetDateTime;
+use tokio::sync::mpsc;
 
 use super::checkpoint::{Checkpoint, Identity};
 use super::error::RotationError;
@@ -140,32 +141,41 @@ impl Sweep {
         Ok(report)
     }
 
+    /// One pass. Batches are read and sealed while the server writes the ones before: reading is one batch
+    /// ahead of what waits to be written, so that neither side waits for the other's slow batches.
     async fn pass(
         &self,
         checkpoint: &mut Checkpoint,
         started: Instant,
     ) -> Result<(), RotationError> {
-        let mut prepared = self.reader.first(checkpoint.position.as_deref()).await?;
-        while let Some(batch) = prepared {
-            if self.pace.pause.is_zero() {
-                // The next batch is read and sealed while the server writes this one.
-                let (written, next) = tokio::join!(
-                    self.write(&batch, checkpoint),
-                    self.reader.following(&batch)
-                );
-                written?;
-                prepared = next?;
-            } else {
+        let (ahead, mut to_write) = mpsc::channel(1);
+        let position = checkpoint.position.clone();
+        let read = async {
+            let mut prepared = self.reader.first(position.as_deref()).await?.map(Arc::new);
+            while let Some(batch) = prepared {
+                if ahead.send(Arc::clone(&batch)).await.is_err() {
+                    break;
+                }
+                prepared = self.reader.following(&batch).await?.map(Arc::new);
+            }
+            drop(ahead);
+            Ok::<_, RotationError>(())
+        };
+        let write = async {
+            while let Some(batch) = to_write.recv().await {
                 self.write(&batch, checkpoint).await?;
-                tokio::time::sleep(self.pace.pause).await;
-                prepared = self.reader.following(&batch).await?;
+                if let Some(progress) = &self.pace.progress {
+                    let mut report = checkpoint.report(&self.identity);
+                    report.elapsed = started.elapsed();
+                    progress(&report);
+                }
+                if !self.pace.pause.is_zero() {
+                    tokio::time::sleep(self.pace.pause).await;
+                }
             }
-            if let Some(progress) = &self.pace.progress {
-                let mut report = checkpoint.report(&self.identity);
-                report.elapsed = started.elapsed();
-                progress(&report);
-            }
-        }
+            Ok(())
+        };
+        tokio::try_join!(read, write)?;
         Ok(())
     }
 
