@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use forktex_db::sqlx::SqlStr;
 use forktex_db::{Db, DbError, LockKey};
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
 
 use super::checkpoint::{Checkpoint, Identity};
 use super::error::RotationError;
@@ -24,6 +23,7 @@ use super::report::{BAD_ROWS_MAX, BadRow, RotationReport};
 use super::statement::OwnStatements;
 use super::target::{Facts, Names};
 use super::work::Work;
+use batch::Batch;
 use read::Reader;
 
 /// Told of each batch.
@@ -141,41 +141,57 @@ impl Sweep {
         Ok(report)
     }
 
-    /// One pass. Batches are read and sealed while the server writes the ones before: reading is one batch
-    /// ahead of what waits to be written, so that neither side waits for the other's slow batches.
+    /// One pass. In each step the server writes a batch, the next one is sealed, and the page after that
+    /// is read.
     async fn pass(
         &self,
         checkpoint: &mut Checkpoint,
         started: Instant,
     ) -> Result<(), RotationError> {
-        let (ahead, mut to_write) = mpsc::channel(1);
-        let position = checkpoint.position.clone();
-        let read = async {
-            let mut prepared = self.reader.first(position.as_deref()).await?.map(Arc::new);
-            while let Some(batch) = prepared {
-                if ahead.send(Arc::clone(&batch)).await.is_err() {
-                    break;
+        let mut page = self.reader.first(checkpoint.position.as_deref()).await?;
+        let mut batch: Option<Batch> = None;
+        while page.is_some() || batch.is_some() {
+            let end = page.as_ref().map(|page| page.end.clone());
+            let write = async {
+                match &batch {
+                    Some(batch) => self.write_and_tell(batch, checkpoint, started).await,
+                    None => Ok(()),
                 }
-                prepared = self.reader.following(&batch).await?.map(Arc::new);
-            }
-            drop(ahead);
-            Ok::<_, RotationError>(())
-        };
-        let write = async {
-            while let Some(batch) = to_write.recv().await {
-                self.write(&batch, checkpoint).await?;
-                if let Some(progress) = &self.pace.progress {
-                    let mut report = checkpoint.report(&self.identity);
-                    report.elapsed = started.elapsed();
-                    progress(&report);
+            };
+            let seal = async {
+                match page.take() {
+                    Some(page) => self.reader.seal(page).await.map(Some),
+                    None => Ok(None),
                 }
-                if !self.pace.pause.is_zero() {
-                    tokio::time::sleep(self.pace.pause).await;
+            };
+            let read = async {
+                match &end {
+                    Some(end) => self.reader.following(end).await,
+                    None => Ok(None),
                 }
-            }
-            Ok(())
-        };
-        tokio::try_join!(read, write)?;
+            };
+            let (written, sealed, next) = tokio::join!(write, seal, read);
+            written?;
+            (batch, page) = (sealed?, next?);
+        }
+        Ok(())
+    }
+
+    async fn write_and_tell(
+        &self,
+        batch: &Batch,
+        checkpoint: &mut Checkpoint,
+        started: Instant,
+    ) -> Result<(), RotationError> {
+        self.write(batch, checkpoint).await?;
+        if let Some(progress) = &self.pace.progress {
+            let mut report = checkpoint.report(&self.identity);
+            report.elapsed = started.elapsed();
+            progress(&report);
+        }
+        if !self.pace.pause.is_zero() {
+            tokio::time::sleep(self.pace.pause).await;
+        }
         Ok(())
     }
 
@@ -189,8 +205,10 @@ impl Sweep {
             is_dry_run: true,
             ..RotationReport::default()
         };
-        let mut prepared = self.reader.first(None).await?;
-        while let Some(mut batch) = prepared {
+        let mut page = self.reader.first(None).await?;
+        while let Some(read) = page {
+            let end = read.end.clone();
+            let mut batch = self.reader.seal(read).await?;
             let step = batch.tally(i64::try_from(batch.ids.len()).unwrap_or(i64::MAX));
             report.scanned += step.scanned.unsigned_abs();
             report.rotated += step.rotated.unsigned_abs();
@@ -209,7 +227,7 @@ impl Sweep {
             if !self.pace.pause.is_zero() {
                 tokio::time::sleep(self.pace.pause).await;
             }
-            prepared = self.reader.following(&batch).await?;
+            page = self.reader.following(&end).await?;
         }
         report.elapsed = started.elapsed();
         Ok(report)

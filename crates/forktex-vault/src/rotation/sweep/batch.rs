@@ -14,17 +14,85 @@ use crate::rotation::work::{Verdict, Work};
 /// A batch ends after this many bytes of values, however few rows that is. One row is always read.
 pub(super) const BYTES_MAX: i64 = 8 << 20;
 
-/// Other tasks get their turn after this many bytes have been opened and sealed: the write of the batch
-/// before is under way, and its round trips must not wait.
+/// Other futures get their turn after this many bytes have been opened and sealed: the batch before is
+/// being written and the next page read meanwhile, and their round trips must not wait.
 const YIELD_AFTER_BYTES: usize = 8 << 10;
 
 /// Each value costs about as much as this many bytes, however short it is.
 const BYTES_PER_VALUE: usize = 512;
 
-/// A batch, read and sealed. The three lists of rows to write run in step.
-pub(super) struct Batch {
-    /// How many rows it was to have at most.
+/// Where a page ends.
+#[derive(Clone, Debug)]
+pub(super) struct PageEnd {
+    /// The id of the last row read.
+    pub(super) last: String,
+    /// How many rows the page was to have at most.
     pub(super) stride: u32,
+    /// Whether the server saw that no row of it needs work.
+    pub(super) is_idle: bool,
+}
+
+/// A page as it was read: what of it needs work, and the counts of the rest.
+pub(super) struct Page {
+    pub(super) end: PageEnd,
+    ids: Vec<String>,
+    orgs: Vec<Option<String>>,
+    found: Vec<Vec<u8>>,
+    scanned: i64,
+    already_current: i64,
+}
+
+impl Page {
+    /// Reads the one row of `read_page.sql`. None if there were no rows.
+    pub(super) fn read(row: &PgRow, stride: u32) -> Result<Option<Self>, DbError> {
+        let Some(last) = row.try_get("last_id")? else {
+            return Ok(None);
+        };
+        let ids: Vec<String> = row.try_get("row_ids")?;
+        let is_idle = ids.is_empty();
+        Ok(Some(Self {
+            end: PageEnd {
+                last,
+                stride,
+                is_idle,
+            },
+            ids,
+            orgs: row.try_get("org_ids")?,
+            found: row.try_get("found")?,
+            scanned: row.try_get("scanned")?,
+            already_current: row.try_get("already_current")?,
+        }))
+    }
+
+    /// Reads the one row of `pass_over.sql`. None if a row needs work, or there were none.
+    pub(super) fn passed_over(row: &PgRow, stride: u32) -> Result<Option<Self>, DbError> {
+        let (has_work, last) = (row.try_get("has_work")?, row.try_get("last_id")?);
+        let (false, Some(last)) = (has_work, last) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            end: PageEnd {
+                last,
+                stride,
+                is_idle: true,
+            },
+            ids: Vec::new(),
+            orgs: Vec::new(),
+            found: Vec::new(),
+            scanned: row.try_get("scanned")?,
+            already_current: row.try_get("already_current")?,
+        }))
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.found.zeroize();
+    }
+}
+
+/// A page whose values were sealed anew. The three lists of rows to write run in step.
+pub(super) struct Batch {
     /// The id of the last row read.
     pub(super) last: String,
     pub(super) ids: Vec<String>,
@@ -37,58 +105,29 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Does the work on the rows of a page, which come in the order of their ids. None if there are none.
-    pub(super) async fn prepare(
-        page: &PgRow,
-        stride: u32,
-        work: &Work,
-    ) -> Result<Option<Self>, RotationError> {
-        let get = DbError::from;
-        let Some(last) = page.try_get("last_id").map_err(get)? else {
-            return Ok(None);
-        };
-        let ids: Vec<String> = page.try_get("row_ids").map_err(get)?;
-        let orgs: Vec<Option<String>> = page.try_get("org_ids").map_err(get)?;
-        let found: Vec<Vec<u8>> = page.try_get("found").map_err(get)?;
+    /// Does the work on a page.
+    pub(super) async fn seal(mut page: Page, work: &Work) -> Result<Self, RotationError> {
+        let rows = page.ids.len();
         let mut batch = Self {
-            stride,
-            last,
-            ids: Vec::with_capacity(ids.len()),
-            found: Vec::with_capacity(ids.len()),
-            sealed: Vec::with_capacity(ids.len()),
+            last: std::mem::take(&mut page.end.last),
+            ids: Vec::with_capacity(rows),
+            found: Vec::with_capacity(rows),
+            sealed: Vec::with_capacity(rows),
             bad: Vec::new(),
-            scanned: page.try_get("scanned").map_err(get)?,
-            already_current: page.try_get("already_current").map_err(get)?,
+            scanned: page.scanned,
+            already_current: page.already_current,
         };
         let mut bytes_since_yield = 0;
-        for ((id, org), found) in ids.into_iter().zip(orgs).zip(found) {
+        let ids = page.ids.drain(..).zip(page.orgs.drain(..));
+        for ((id, org), found) in ids.zip(&mut page.found) {
             bytes_since_yield += BYTES_PER_VALUE + found.len();
-            batch.take(id, org.as_deref(), found, work)?;
+            batch.take(id, org.as_deref(), std::mem::take(found), work)?;
             if bytes_since_yield >= YIELD_AFTER_BYTES {
                 bytes_since_yield = 0;
                 tokio::task::yield_now().await;
             }
         }
-        Ok(Some(batch))
-    }
-
-    /// A batch of rows that were looked at on the server, and need no work. None if one does, or there
-    /// are none.
-    pub(super) fn passed_over(page: &PgRow, stride: u32) -> Result<Option<Self>, DbError> {
-        let (has_work, last) = (page.try_get("has_work")?, page.try_get("last_id")?);
-        let (false, Some(last)) = (has_work, last) else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            stride,
-            last,
-            ids: Vec::new(),
-            found: Vec::new(),
-            sealed: Vec::new(),
-            bad: Vec::new(),
-            scanned: page.try_get("scanned")?,
-            already_current: page.try_get("already_current")?,
-        }))
+        Ok(batch)
     }
 
     fn take(
@@ -111,11 +150,6 @@ impl Batch {
             },
         }
         Ok(())
-    }
-
-    /// Whether there was no work in it.
-    pub(super) fn is_idle(&self) -> bool {
-        self.ids.is_empty() && self.bad.is_empty()
     }
 
     /// The counts of the batch, when so many of its rows were written.

@@ -6,7 +6,7 @@ use forktex_db::sqlx::query::Query;
 use forktex_db::sqlx::{self, Postgres, SqlStr};
 use forktex_db::{Db, DbError};
 
-use super::batch::{BYTES_MAX, Batch};
+use super::batch::{BYTES_MAX, Batch, Page, PageEnd};
 use crate::rotation::error::RotationError;
 use crate::rotation::statement::fill;
 use crate::rotation::target::{Facts, Names};
@@ -50,14 +50,13 @@ impl Reader {
         }
     }
 
-    /// Reads the first batch behind a position, and seals it anew. None at the end of the table. One
-    /// statement.
-    pub(super) async fn first(&self, after: Option<&str>) -> Result<Option<Batch>, RotationError> {
+    /// Reads the page behind a position. None at the end of the table. One statement.
+    pub(super) async fn first(&self, after: Option<&str>) -> Result<Option<Page>, RotationError> {
         let statement = match after {
             Some(_) => &self.read_next,
             None => &self.read_first,
         };
-        let page = self
+        let row = self
             .fetch(|| {
                 sqlx::query(statement.clone())
                     .bind(after)
@@ -65,27 +64,32 @@ impl Reader {
                     .bind(BYTES_MAX)
             })
             .await?;
-        Batch::prepare(&page, self.batch_rows, &self.work).await
+        Ok(Page::read(&row, self.batch_rows)?)
     }
 
-    /// Reads the batch behind another one. Where there was no work in that, it is a longer one as long as
+    /// Reads the page behind another one. Where there was no work in that, it is a longer one, as long as
     /// there is none in this.
-    pub(super) async fn following(&self, batch: &Batch) -> Result<Option<Batch>, RotationError> {
-        if batch.is_idle() && self.work.is_told_by_server() {
-            let rows = batch.stride.saturating_mul(STRIDE_GROWTH);
+    pub(super) async fn following(&self, end: &PageEnd) -> Result<Option<Page>, RotationError> {
+        if end.is_idle && self.work.is_told_by_server() {
+            let rows = end.stride.saturating_mul(STRIDE_GROWTH);
             let rows = rows.min(STRIDE_ROWS_MAX.max(self.batch_rows));
-            let page = self
+            let row = self
                 .fetch(|| {
                     sqlx::query(self.pass_over.clone())
-                        .bind(&batch.last)
+                        .bind(&end.last)
                         .bind(i64::from(rows))
                 })
                 .await?;
-            if let Some(passed) = Batch::passed_over(&page, rows)? {
+            if let Some(passed) = Page::passed_over(&row, rows)? {
                 return Ok(Some(passed));
             }
         }
-        self.first(Some(&batch.last)).await
+        self.first(Some(&end.last)).await
+    }
+
+    /// Does the work on a page.
+    pub(super) async fn seal(&self, page: Page) -> Result<Batch, RotationError> {
+        Batch::seal(page, &self.work).await
     }
 
     async fn fetch<'q>(
