@@ -23,3 +23,6 @@ mod driver;
 mod outage;
 #[path = "conformance/refusal.rs"]
 mod refusal;
+
+#[path = "conformance/vault.rs"]
+mod vault;

@@ -39,8 +39,10 @@ impl Rotation<Tokens> {
     /// late, the row is rotated and the validation made again. Before the next change of keys, take it
     /// off with [`unseal`](Self::unseal).
     ///
-    /// A seal stands in the way of processes that still write under the old key, even of their updates of
-    /// other columns, if they write the value back: seal when all of them are gone.
+    /// A seal stands in the way of processes that still write under the old key: seal when all of them are
+    /// gone. Between its two steps the database checks every row that is written, whichever columns the
+    /// statement sets; a row that came late under the old key cannot be updated until it is rotated, which
+    /// comes next.
     ///
     /// Fernet tokens name no key, so there is no constraint for them: the report says as of when none was
     /// left. [`dry_run`](Self::dry_run) has no effect here.

@@ -9,7 +9,7 @@ use forktex_vault::{
     BadRowKind, Encrypted, Key, RotationError, Scheme, Text, Token, Vault, rotate_blobs,
 };
 
-use crate::fixture::{Fixture, TABLE, label, payload, place, value};
+use crate::fixture::{Fixture, TABLE, label, payload, place, value, write_payload};
 
 #[tokio::test]
 async fn every_value_ends_under_the_new_key_and_a_whole_pass_proves_it() {
@@ -35,6 +35,36 @@ async fn every_value_ends_under_the_new_key_and_a_whole_pass_proves_it() {
     let again = fixture.rotation("payload").run().await.unwrap();
     assert_eq!((again.rotated, again.passes), (0, 1));
     assert!(again.clean_as_of > report.clean_as_of);
+}
+
+#[tokio::test]
+async fn rows_that_are_done_are_passed_over_and_each_of_the_rest_is_found() {
+    let fixture = Fixture::with_rows(600).await;
+    fixture.rotation("payload").run().await.unwrap();
+    // Where strides begin and end, and among rows of which the server cannot say that they are done.
+    let old = Vault::from_key(&fixture.old);
+    let late = [1, 2, 11, 50, 51, 211, 212, 540, 600];
+    for id in late {
+        let written = write_payload(&fixture.db, &old, id, &value(id)).await;
+        written.unwrap();
+    }
+    fixture
+        .execute("UPDATE app.credential SET payload = NULL WHERE id BETWEEN 213 AND 230")
+        .await;
+    let planned = fixture.rotation("payload").batch_rows(10).dry_run();
+    assert_eq!(planned.run().await.unwrap().rotated, 9);
+
+    let report = fixture.rotation("payload").batch_rows(10).run().await;
+    let report = report.unwrap();
+    assert!(report.is_complete(), "{report}");
+    assert_eq!((report.rotated, report.passes), (9, 2));
+    assert_eq!(
+        (report.scanned, report.already_current),
+        (1_200, 2 * (600 - 18) - 9)
+    );
+    let opened = fixture.payloads().await;
+    assert_eq!(opened.len(), 600 - 18);
+    assert!(opened.iter().all(|(id, text)| *text == Ok(value(*id))));
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ fn spawn_child(fixture: &Fixture) -> Child {
 }
 
 #[tokio::test]
-async fn a_rotation_killed_again_and_again_goes_on_and_loses_nothing() {
+async fn c58_a_rotation_killed_again_and_again_goes_on_and_loses_nothing() {
     let fixture = Fixture::with_rows(ROWS).await;
     let scanned = "SELECT coalesce(sum(scanned), 0)::bigint FROM forktex_vault.rotation";
     let mut kills_at_work = 0;
