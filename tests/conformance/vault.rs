@@ -17,7 +17,7 @@ const TABLE: &str = "app.credential";
 const ROWS: usize = 240;
 
 #[derive(Model, Debug, PartialEq)]
-#[model(table = "app.credential", org_scoped)]
+#[model(table = "app.credential", org_scoped, row_security)]
 struct Credential {
     id: Uuid,
     org_id: Uuid,
@@ -82,11 +82,14 @@ async fn c58_a_wrong_key_and_a_changed_token_are_one_kind_each_and_show_no_secre
     let refused = read(&stranger, org, made[0].id).await.unwrap_err();
 
     // One bit of the last byte.
+    let mut tx = db.begin().await.unwrap();
+    tx.for_org(org).await.unwrap();
     sqlx::query("UPDATE app.credential SET token = set_byte(token, length(token) - 1, get_byte(token, length(token) - 1) # 1) WHERE id = $1")
         .bind(made[1].id)
-        .execute(db.pool())
+        .execute(tx.connection())
         .await
         .unwrap();
+    tx.commit().await.unwrap();
     let changed = read(&db, org, made[1].id).await.unwrap_err();
 
     for (error, expected) in [

@@ -223,6 +223,12 @@ impl Db {
         TransactionOptions::new(self.clone()).for_org(org)
     }
 
+    /// Starts the options of a transaction on the rows of all organisations, for a reason that is logged;
+    /// see [`TransactionOptions::unscoped`].
+    pub fn unscoped(&self, reason: &str) -> TransactionOptions {
+        TransactionOptions::new(self.clone()).unscoped(reason)
+    }
+
     /// Starts the options of a transaction whose rows note this user: [`Transaction::acting_as`].
     pub fn acting_as(&self, user: Uuid) -> TransactionOptions {
         TransactionOptions::new(self.clone()).acting_as(user)

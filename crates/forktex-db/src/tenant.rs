@@ -78,6 +78,13 @@ pub(crate) fn set_scope(scope: Scope) -> String {
     format!("SELECT set_config('forktex.org_id', '{scope}', true)")
 }
 
+pub(crate) fn log_unscoped(reason: &str) {
+    tracing::warn!(
+        reason,
+        "a transaction works on the rows of all organisations"
+    );
+}
+
 impl Transaction {
     /// The rows of one organisation: the way to the repositories of models whose rows belong to one.
     ///
@@ -132,10 +139,7 @@ impl Transaction {
     /// # Cancellation
     /// As for [`for_org`](Self::for_org).
     pub async fn unscoped(&mut self, reason: &str) -> Result<UnscopedTransaction<'_>, DbError> {
-        tracing::warn!(
-            reason,
-            "a transaction works on the rows of all organisations"
-        );
+        log_unscoped(reason);
         self.tell(Scope::Everyone).await?;
         Ok(UnscopedTransaction { tx: self })
     }

@@ -13,7 +13,7 @@ use super::{Transaction, run};
 use crate::db::Db;
 use crate::error::{DbError, Retryable};
 use crate::options::milliseconds;
-use crate::tenant::{Scope, set_scope};
+use crate::tenant::{Scope, log_unscoped, set_scope};
 
 /// The wait before the first retry is at most this long, and the bound doubles each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
@@ -130,6 +130,15 @@ impl TransactionOptions {
     /// [`Transaction::for_org`] costs no round trip of its own.
     pub fn for_org(mut self, org: Uuid) -> Self {
         self.settings.scope = Scope::Org(org);
+        self
+    }
+
+    /// Tells the server with `BEGIN` that the transaction is about the rows of all organisations, for a
+    /// reason that is logged as a warning, now and not with each transaction; then
+    /// [`Transaction::unscoped`] costs no round trip.
+    pub fn unscoped(mut self, reason: &str) -> Self {
+        log_unscoped(reason);
+        self.settings.scope = Scope::Everyone;
         self
     }
 

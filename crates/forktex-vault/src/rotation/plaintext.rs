@@ -140,6 +140,7 @@ impl Rotation<Plaintext> {
         ];
         let dropped = self
             .db
+            .unscoped("a plain column is dropped when every row of it is sealed")
             .lock_timeout(TABLE_LOCK_TIMEOUT)
             .statement_timeout(Duration::ZERO)
             .transaction(async |tx| -> Result<bool, DbError> {

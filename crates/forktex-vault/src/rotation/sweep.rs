@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forktex_db::sqlx::SqlStr;
-use forktex_db::{Db, DbError, LockKey};
+use forktex_db::{Db, DbError, LockKey, TransactionOptions};
 use time::OffsetDateTime;
 
 use super::checkpoint::{Checkpoint, Identity};
@@ -52,6 +52,8 @@ impl fmt::Debug for Pace {
 #[derive(Debug)]
 pub(super) struct Sweep {
     db: Db,
+    /// Begins transactions on the rows of all organisations.
+    table: TransactionOptions,
     own: OwnStatements,
     table_oid: i64,
     identity: Identity,
@@ -70,12 +72,24 @@ impl Sweep {
         work: Work,
         pace: Pace,
     ) -> Result<Self, DbError> {
+        let reason = format!(
+            "{} of {}.{}",
+            identity.kind, identity.table, identity.column
+        );
+        let table = db.unscoped(&reason);
         Ok(Self {
             own: OwnStatements::for_schema(schema)?,
             table_oid: facts.table_oid,
             identity,
             write_batch: write::statement(schema, names, facts, &work)?,
-            reader: Reader::new(db.clone(), names, facts, work, pace.batch_rows),
+            reader: Reader::new(
+                table.clone().read_only(),
+                names,
+                facts,
+                work,
+                pace.batch_rows,
+            ),
+            table,
             db: db.clone(),
             pace,
         })

@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use forktex_db::{Db, DbError, DbOptions, sqlx};
+use forktex_db::{Db, DbError, DbOptions, Model, row_security, sqlx};
 use forktex_vault::{
     BadRowKind, Encrypted, Key, RotationError, Scheme, Text, Token, Vault, rotate_blobs,
 };
+
+use sqlx::{AssertSqlSafe, Executor as _};
+use uuid::Uuid;
 
 use crate::fixture::{Fixture, TABLE, label, payload, place, value, write_payload};
 
@@ -347,6 +350,61 @@ async fn a_role_that_does_not_see_every_row_is_refused() {
             .unwrap()
             .is_complete()
     );
+}
+
+/// For its policy alone.
+#[derive(Model)]
+#[model(table = "app.credential", org_scoped, row_security)]
+struct Credential {
+    id: Uuid,
+    org_id: Uuid,
+}
+
+#[tokio::test]
+async fn the_policy_of_a_model_hides_no_row_from_a_rotation_and_any_other_may() {
+    let fixture = Fixture::with_rows(6).await;
+    let db = &fixture.db;
+    fixture
+        .execute("DELETE FROM app.credential WHERE org_id IS NULL")
+        .await;
+    db.pool()
+        .execute(AssertSqlSafe(row_security::<Credential>()))
+        .await
+        .unwrap();
+    let is_refused = async || match fixture.rotation("payload").run().await {
+        Ok(report) => {
+            assert!(report.is_complete() && report.scanned > 0, "{report}");
+            false
+        }
+        Err(refused) => {
+            assert!(
+                refused.to_string().contains("row-level security"),
+                "{refused}"
+            );
+            true
+        }
+    };
+    // The owner is bound by the policy, and a row without an organisation would be hidden from it.
+    assert!(is_refused().await);
+    fixture
+        .execute("ALTER TABLE app.credential ALTER org_id SET NOT NULL")
+        .await;
+    assert!(!is_refused().await);
+    let mut tx = db.unscoped("the test counts").begin().await.unwrap();
+    let rotated: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM app.credential WHERE substring(payload FROM 2 FOR 8) = decode($1, 'hex')",
+    )
+    .bind(fixture.new.id().to_string())
+    .fetch_one(tx.connection())
+    .await
+    .unwrap();
+    assert_eq!(rotated, 3);
+    drop(tx);
+
+    fixture
+        .execute("CREATE POLICY narrower ON app.credential AS RESTRICTIVE USING (id > 2)")
+        .await;
+    assert!(is_refused().await);
 }
 
 #[tokio::test]

@@ -1,8 +1,29 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 -- What the catalog says of table $2 in schema $1, and of its columns: the value's $3, the id's $4, the
--- organisation's $5 and the source's $6. Locks: none. Index: those of the catalog.
+-- organisation's $5 and the source's $6. Rows are hidden by row-level security, but not by our own policy
+-- alone where each row has an organisation: it shows a transaction of all organisations every row.
+-- Locks: none. Index: those of the catalog.
 SELECT class.oid::bigint AS table_oid,
-       pg_catalog.row_security_active(class.oid) AS hides_rows,
+       pg_catalog.row_security_active(class.oid) AND NOT (
+           EXISTS (SELECT FROM pg_catalog.pg_policy AS policy WHERE policy.polrelid = class.oid)
+           AND NOT EXISTS (
+               SELECT
+               FROM pg_catalog.pg_policy AS policy
+               WHERE policy.polrelid = class.oid
+                 AND NOT (policy.polname = 'forktex_org' AND policy.polpermissive
+                          AND policy.polcmd = '*' AND policy.polroles = '{0}')
+           )
+           AND NOT EXISTS (
+               SELECT
+               FROM pg_catalog.pg_policy AS policy
+               JOIN pg_catalog.pg_depend AS needs
+                   ON needs.classid = 'pg_catalog.pg_policy'::regclass AND needs.objid = policy.oid
+               JOIN pg_catalog.pg_attribute AS needed
+                   ON needed.attrelid = needs.refobjid AND needed.attnum = needs.refobjsubid
+               WHERE policy.polrelid = class.oid AND needs.refclassid = 'pg_catalog.pg_class'::regclass
+                 AND NOT needed.attnotnull
+           )
+       ) AS hides_rows,
        class.relkind IN ('r', 'p') AS is_table,
        pg_catalog.format_type(value.atttypid, -1) AS value_type,
        pg_catalog.format_type(id.atttypid, -1) AS id_type,

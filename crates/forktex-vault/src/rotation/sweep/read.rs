@@ -4,7 +4,7 @@
 use forktex_db::sqlx::postgres::{PgArguments, PgRow};
 use forktex_db::sqlx::query::Query;
 use forktex_db::sqlx::{self, Postgres, SqlStr};
-use forktex_db::{Db, DbError};
+use forktex_db::{DbError, TransactionOptions};
 
 use super::batch::{BYTES_MAX, Batch, Page, PageEnd};
 use crate::rotation::error::RotationError;
@@ -22,7 +22,7 @@ const STRIDE_GROWTH: u32 = 4;
 /// The reader of one column.
 #[derive(Debug)]
 pub(super) struct Reader {
-    db: Db,
+    table: TransactionOptions,
     work: Work,
     batch_rows: u32,
     read_first: SqlStr,
@@ -31,7 +31,13 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(db: Db, names: &Names, facts: &Facts, work: Work, batch_rows: u32) -> Self {
+    pub(super) fn new(
+        table: TransactionOptions,
+        names: &Names,
+        facts: &Facts,
+        work: Work,
+        batch_rows: u32,
+    ) -> Self {
         let parts = work.sql_parts(names);
         let filled = |template: &str, is_after: &str| {
             let parts = parts.iter().map(|(name, sql)| (*name, &**sql));
@@ -44,7 +50,7 @@ impl Reader {
             read_first: filled(read_page, "$1::text IS NULL"),
             read_next: filled(read_page, &is_after),
             pass_over: filled(include_str!("../sql/pass_over.sql"), &is_after),
-            db,
+            table,
             work,
             batch_rows,
         }
@@ -96,8 +102,8 @@ impl Reader {
         &self,
         query: impl Fn() -> Query<'q, Postgres, PgArguments>,
     ) -> Result<PgRow, DbError> {
-        self.db
-            .read_only()
+        self.table
+            .clone()
             .transaction(async |tx| Ok(query().fetch_one(tx.connection()).await?))
             .await
     }

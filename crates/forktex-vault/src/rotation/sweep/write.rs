@@ -42,7 +42,8 @@ impl Sweep {
     ) -> Result<(), RotationError> {
         let run = checkpoint.run;
         let swapped = self
-            .db
+            .table
+            .clone()
             .lock_timeout(ROW_LOCK_TIMEOUT)
             .transaction(async |tx| self.apply(tx, batch, batch.ids.len(), run).await)
             .await;
@@ -50,7 +51,8 @@ impl Sweep {
             // Somebody holds a row of the batch, or waited for us in a circle: nothing was written. All
             // of its swaps are lost, and the next pass comes again.
             Err(RotationError::Database(DbError::Conflict { .. })) => {
-                self.db
+                self.table
+                    .clone()
                     .transaction(async |tx| self.apply(tx, batch, 0, run).await)
                     .await?
             }
