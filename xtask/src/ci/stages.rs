@@ -118,29 +118,37 @@ pub(super) fn test(_: &Workspace) -> Result<Outcome, Error> {
     })
 }
 
-/// The demo ends by itself and says so; `build` has made it.
+/// The programs that end by themselves and say so: name, arguments, last line.
+const EXAMPLES: [(&str, &[&str], &str); 2] = [
+    (demo::EXAMPLE, &[demo::ARGUMENT], demo::LAST_LINE),
+    ("tenant_shop", &[], "tenant_shop: ok"),
+];
+
+/// Runs the examples; `build` has made them.
 pub(super) fn examples(workspace: &Workspace) -> Result<Outcome, Error> {
-    if workspace.package_of("bin", demo::EXAMPLE).is_none() {
-        let problem = format!("no package has the program `{}`", demo::EXAMPLE);
-        return Ok(Outcome::fault(problem));
+    let (mut counts, mut faults) = (Counts::default(), Vec::new());
+    for (example, arguments, last_line) in EXAMPLES {
+        if workspace.package_of("bin", example).is_none() {
+            let problem = format!("no package has the program `{example}`");
+            return Ok(Outcome::fault(problem));
+        }
+        let program = workspace.target_folder.join("debug").join(example);
+        let task = Task::program(&program.to_string_lossy(), arguments);
+        let captured = task.limit(EXAMPLE_LIMIT).capture("examples")?;
+        let lines = captured.output.lines().map(str::trim_end);
+        let last = lines.rev().find(|line| !line.is_empty());
+        let passed = captured.success && last == Some(last_line);
+        counts += Counts::one(passed);
+        if !passed {
+            let shown = captured.output;
+            faults.push(format!(
+                "{example}:\n{shown}\n(expected `{last_line}`, last)"
+            ));
+        }
     }
-    let program = workspace.target_folder.join("debug").join(demo::EXAMPLE);
-    let task = Task::program(&program.to_string_lossy(), &[demo::ARGUMENT]);
-    let captured = task.limit(EXAMPLE_LIMIT).capture("examples")?;
-    let last = captured
-        .output
-        .lines()
-        .map(str::trim_end)
-        .rfind(|line| !line.is_empty());
-    let passed = captured.success && last == Some(demo::LAST_LINE);
-    let output = format!(
-        "{}\n(expected `{}`, last)",
-        captured.output,
-        demo::LAST_LINE
-    );
     Ok(Outcome {
-        counts: Counts::one(passed),
-        ..Outcome::of(passed, output)
+        counts,
+        ..Outcome::of(faults.is_empty(), faults.join("\n"))
     })
 }
 
