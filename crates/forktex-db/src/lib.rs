@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! Async Postgres for services: a pool, transactions that cannot leak, typed errors, migrations
-//! and advisory locks.
+//! Async Postgres for services: a pool, transactions that cannot leak, typed errors, migrations,
+//! advisory locks; models whose repositories cannot forget the tenant, filters and pages.
 //!
 //! | To | Use |
 //! |---|---|
@@ -9,6 +9,13 @@
 //! | retry on a serialisation failure | [`Db::retrying`] |
 //! | tell failures apart | [`DbError`] |
 //! | lay and change a schema | [`Migrator`] |
+//! | keep structs as rows | [`Model`](macro@Model), [`Repository`], [`create_table`] |
+//! | name rows, and sort them | [`Filter`], [`Sort`], column handles such as `User::email()` |
+//! | take filters from callers | [`Filter::from_json`], [`Filter::only`] |
+//! | page through a list | [`Query`], [`Page`], [`Cursor`], [`Repository::stream`] |
+//! | keep organisations apart | [`Transaction::for_org`], [`Db::for_org`], [`row_security`] |
+//! | seal fields | [`ColumnCipher`], [`DbOptions::cipher`] |
+//! | hold tables against models | [`Db::check_schema`] |
 //! | take turns | [`Transaction::lock`], [`Db::advisory_lock`], [`LockKey`] |
 //! | put a name into SQL | [`quote_identifier`], [`rename_schema`] |
 //!
