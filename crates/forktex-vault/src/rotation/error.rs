@@ -3,6 +3,7 @@
 
 use forktex_db::{DbError, Retryable};
 
+use super::report::BadRow;
 use crate::error::VaultError;
 use crate::key::KeyId;
 
@@ -68,9 +69,10 @@ pub enum RotationError {
         key: String,
     },
 
-    /// Rows that cannot be opened are in the way.
+    /// Rows whose values cannot be opened, or are not those of the plain column, are in the way.
     #[error(
-        "{rows} rows of {table}.{column} cannot be opened; mend or clear those that the report lists, then try again"
+        "{rows} rows of {table}.{column} are in the way{}; mend or clear them, then try again",
+        first_of(bad_rows)
     )]
     BadRowsLeft {
         /// The table.
@@ -79,6 +81,8 @@ pub enum RotationError {
         column: String,
         /// How many there are.
         rows: u64,
+        /// The first of them.
+        bad_rows: Vec<BadRow>,
     },
 
     /// Rows under an old key, or in plain, kept coming.
@@ -93,6 +97,13 @@ pub enum RotationError {
         /// How many passes were made.
         passes: u32,
     },
+}
+
+fn first_of(bad_rows: &[BadRow]) -> String {
+    match bad_rows.first() {
+        Some(BadRow { row_id, kind, .. }) => format!(", the first being {row_id} ({kind})"),
+        None => String::new(),
+    }
 }
 
 impl Retryable for RotationError {

@@ -63,12 +63,17 @@ impl Rotation<Plaintext> {
 
     /// Seals what is left, opens every sealed value to see that it is sound, and drops the plain column.
     ///
+    /// Where the plain column holds text, whole numbers, booleans, UUIDs or JSON, each sealed value must be
+    /// the plain one of its row, or the plain one be NULL: so a process that went on to change plain
+    /// values alone is noticed before what it wrote is gone. For other types the two may have different
+    /// JSON, and are not compared.
+    ///
     /// The table is locked against everything for the last check, which reads it once, and the drop.
     /// [`from`](Self::from) names further keys that processes may have sealed under.
     ///
     /// # Errors
     /// In each case the plain column is still there. Those of [`run`](Self::run), and
-    /// - [`RotationError::BadRowsLeft`] when sealed values do not open;
+    /// - [`RotationError::BadRowsLeft`] when sealed values do not open, or are not the plain ones;
     /// - [`RotationError::NeverClean`] when rows without a sealed value keep coming;
     /// - [`RotationError::Database`] with [`DbError::Denied`] when the role does not own the table, with
     ///   [`DbError::Conflict`] when the table is in use for too long, and with [`DbError::Invalid`] in a
@@ -108,19 +113,21 @@ impl Rotation<Plaintext> {
         })
     }
 
-    /// Opens every sealed value of the column.
+    /// Opens every sealed value of the column, and holds it against the plain one.
     async fn verify(&self, prepared: &Prepared) -> Result<(), RotationError> {
-        let mut names = prepared.names.clone();
-        names.source = None;
-        let opening = self.opening()?;
-        let work = self.work(&names, &prepared.facts, opening, Task::Verify);
-        let sweep = self.sweep(&names, &prepared.facts, work)?;
+        let Prepared { names, facts, .. } = prepared;
+        let task = Task::Verify {
+            compares_plain: facts.plain_is_comparable,
+        };
+        let work = self.work(names, facts, self.opening()?, task);
+        let sweep = self.sweep(names, facts, work)?;
         let verified = sweep.dry_run().await?;
         if verified.quarantined > 0 {
             return Err(RotationError::BadRowsLeft {
                 table: self.table.clone(),
                 column: self.column.clone(),
                 rows: verified.quarantined,
+                bad_rows: verified.bad_rows,
             });
         }
         Ok(())

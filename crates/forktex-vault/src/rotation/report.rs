@@ -116,7 +116,7 @@ impl BadRow {
     }
 }
 
-/// Why a row could not be opened.
+/// What is wrong with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -135,12 +135,14 @@ pub enum BadRowKind {
     TamperedOrMoved,
     /// It is too long to be sealed.
     TooLarge,
+    /// It opens, but the plain value beside it is another one.
+    DiffersFromPlain,
     /// It failed in a way that a later release noted.
     Other,
 }
 
 impl BadRowKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Malformed,
         Self::UnsupportedVersion,
         Self::FernetRefused,
@@ -148,6 +150,7 @@ impl BadRowKind {
         Self::WrongKey,
         Self::TamperedOrMoved,
         Self::TooLarge,
+        Self::DiffersFromPlain,
         Self::Other,
     ];
 
@@ -161,6 +164,7 @@ impl BadRowKind {
             Self::WrongKey => "wrong_key",
             Self::TamperedOrMoved => "tampered_or_moved",
             Self::TooLarge => "too_large",
+            Self::DiffersFromPlain => "differs_from_plain",
             Self::Other => "other",
         }
     }

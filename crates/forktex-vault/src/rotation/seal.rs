@@ -167,6 +167,7 @@ impl<K> Rotation<K> {
                 table,
                 column,
                 rows: report.quarantined,
+                bad_rows: report.bad_rows.clone(),
             });
         }
         report.clean_as_of.ok_or(RotationError::NeverClean {

@@ -55,6 +55,8 @@ pub(super) struct Facts {
     pub(super) holds: Holds,
     /// The type of the id, quoted by the server.
     pub(super) id_type: String,
+    /// Whether each plain value has one JSON form alone.
+    pub(super) plain_is_comparable: bool,
 }
 
 impl Facts {
@@ -100,8 +102,8 @@ impl Facts {
                 Some(names.id.as_str()),
             ));
         }
+        let source_type: Option<String> = row.try_get("source_type")?;
         if let Some(source) = &names.source {
-            let source_type: Option<String> = row.try_get("source_type")?;
             check_source(source, source_type.as_deref())?;
         }
         let holds = match value_type.as_str() {
@@ -118,6 +120,7 @@ impl Facts {
             table_oid: row.try_get("table_oid")?,
             holds,
             id_type,
+            plain_is_comparable: source_type.is_some_and(|name| has_one_json_form(&name)),
         })
     }
 }
@@ -131,6 +134,22 @@ fn check_source(source: &Identifier, source_type: Option<&str>) -> Result<(), Db
         )),
         Some(_) => Ok(()),
     }
+}
+
+/// Whether serde and Postgres write values of this type alike.
+fn has_one_json_form(type_name: &str) -> bool {
+    matches!(
+        type_name,
+        "text"
+            | "character varying"
+            | "boolean"
+            | "smallint"
+            | "integer"
+            | "bigint"
+            | "uuid"
+            | "json"
+            | "jsonb"
+    )
 }
 
 fn missing(object: &'static str) -> DbError {

@@ -8,6 +8,7 @@ use crate::scheme::{Scheme, v2};
 use crate::token::Token;
 use crate::vault::Vault;
 
+use super::report::BadRowKind;
 use super::target::{Holds, Names};
 
 /// Where the values of a column belong.
@@ -41,8 +42,8 @@ pub(super) enum Task {
     Reseal { from_unbound: bool },
     /// It holds JSON: seal it, and set the plain column to NULL if so asked.
     SealPlain { nulls_plain: bool },
-    /// It holds a token: see that it opens, and leave it as it is.
-    Verify,
+    /// It holds a token: see that it opens, and holds what the plain column does, and leave it as it is.
+    Verify { compares_plain: bool },
 }
 
 /// Turns what was found in a row into what shall stand there. Computes only.
@@ -64,20 +65,44 @@ pub(super) enum Verdict {
     Current,
     /// This shall stand there.
     Replace(Vec<u8>),
+    /// Nothing can be: something is wrong with it.
+    Bad(BadRowKind),
+}
+
+/// A row, as it was read.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) id: &'a str,
+    pub(super) org: Option<&'a str>,
+    pub(super) value: &'a [u8],
+    /// The JSON of the plain value, where it is compared.
+    pub(super) plain: Option<&'a str>,
 }
 
 impl Work {
-    pub(super) fn judge(
-        &self,
-        row: &str,
-        org: Option<&str>,
-        found: &[u8],
-    ) -> Result<Verdict, VaultError> {
-        let place = self.place.of(row, org);
+    /// Says what is to be done with a row.
+    ///
+    /// # Errors
+    /// What every row would meet.
+    pub(super) fn judge(&self, found: Found<'_>) -> Result<Verdict, VaultError> {
+        self.try_to_judge(found)
+            .or_else(|error| match BadRowKind::of(&error) {
+                Some(kind) => Ok(Verdict::Bad(kind)),
+                None => Err(error),
+            })
+    }
+
+    fn try_to_judge(&self, row: Found<'_>) -> Result<Verdict, VaultError> {
+        let (place, found) = (self.place.of(row.id, row.org), row.value);
         let token = match self.task {
-            Task::Verify => {
-                self.opening.bound(place).open(&Token::from_bytes(found)?)?;
-                return Ok(Verdict::Current);
+            Task::Verify { .. } => {
+                let opened = self.opening.bound(place).open(&Token::from_bytes(found)?)?;
+                return Ok(match row.plain {
+                    Some(plain) if !is_same_json(&opened, plain) => {
+                        Verdict::Bad(BadRowKind::DiffersFromPlain)
+                    }
+                    _ => Verdict::Current,
+                });
             }
             Task::SealPlain { .. } => self.sealing.bound(place).seal(found)?,
             Task::Reseal { from_unbound } => {
@@ -110,7 +135,7 @@ impl Work {
         match self.task {
             Task::Reseal { .. } => self.scheme == Scheme::V2,
             Task::SealPlain { .. } => true,
-            Task::Verify => false,
+            Task::Verify { .. } => false,
         }
     }
 
@@ -169,7 +194,17 @@ impl Work {
                 ),
             ],
         };
+        let plain = match (self.task, &names.source) {
+            (
+                Task::Verify {
+                    compares_plain: true,
+                },
+                Some(source),
+            ) => format!("to_json({source})::text"),
+            _ => "NULL::text".to_owned(),
+        };
         parts.extend([
+            ("plain", plain),
             ("table", names.table()),
             ("id", names.id.to_string()),
             (
@@ -190,6 +225,13 @@ impl Work {
             "false".to_owned()
         }
     }
+}
+
+/// Whether two texts are the same JSON, whatever their spaces and the order of their fields.
+fn is_same_json(one: &[u8], other: &str) -> bool {
+    let one = serde_json::from_slice::<serde_json::Value>(one);
+    let other = serde_json::from_str::<serde_json::Value>(other);
+    matches!((one, other), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The condition that a value is a token of format v2 under this key, as its first bytes say. Of a NULL

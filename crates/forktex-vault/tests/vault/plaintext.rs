@@ -93,6 +93,49 @@ async fn the_plain_column_stays_while_a_sealed_value_does_not_open() {
     ));
 }
 
+/// A process that was never told of the sealed column.
+#[tokio::test]
+async fn the_plain_column_stays_while_a_sealed_value_is_not_the_plain_one() {
+    let fixture = people().await;
+    sealing(&fixture).run().await.unwrap();
+    fixture
+        .execute(
+            "UPDATE app.person SET name = 'changed' WHERE id = 9;
+             UPDATE app.person SET name = NULL WHERE id = 10",
+        )
+        .await;
+    let refused = sealing(&fixture).drop_plaintext().await.unwrap_err();
+    let told = refused.to_string();
+    assert!(
+        told.contains("the first being 9 (differs_from_plain)"),
+        "{told}"
+    );
+    let RotationError::BadRowsLeft { rows, bad_rows, .. } = refused else {
+        panic!("{told}");
+    };
+    assert_eq!((rows, bad_rows.len()), (1, 1));
+    let kept = fixture.count("SELECT count(name) FROM app.person").await;
+    assert_eq!(kept, 48);
+
+    // Clearing the stale one has it sealed as it is.
+    fixture
+        .execute("UPDATE app.person SET name_sealed = NULL WHERE id = 9")
+        .await;
+    assert_eq!(sealing(&fixture).drop_plaintext().await.unwrap().rotated, 1);
+    let cell: Encrypted<String> =
+        sqlx::query_scalar("SELECT name_sealed FROM app.person WHERE id = 9")
+            .fetch_one(fixture.db.pool())
+            .await
+            .unwrap();
+    let place = Vault::from_key(&fixture.new).context("app.person", "name_sealed", 9);
+    assert_eq!(cell.open(&place), Ok("changed".to_owned()));
+
+    // Spaces and the order of fields do not make a difference.
+    let tags = || seal_plaintext(&fixture.db, "app.person", "tags", "tags_sealed").to(&fixture.new);
+    tags().run().await.unwrap();
+    tags().drop_plaintext().await.unwrap();
+}
+
 /// A write that comes between is the one that counts.
 #[tokio::test]
 async fn a_plain_value_that_changes_meanwhile_is_sealed_as_it_is_then() {

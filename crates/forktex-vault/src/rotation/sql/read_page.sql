@@ -7,13 +7,14 @@ SELECT count(*) AS scanned,
        (array_agg(page.id))[count(*)]::text AS last_id,
        coalesce(array_agg(page.id::text) FILTER (WHERE NOT page.is_current), '{}') AS row_ids,
        coalesce(array_agg(page.org::text) FILTER (WHERE NOT page.is_current), '{}') AS org_ids,
+       coalesce(array_agg(page.plain) FILTER (WHERE NOT page.is_current), '{}') AS plain,
        coalesce(array_agg({as_bytes}) FILTER (WHERE NOT page.is_current), '{}') AS found
 FROM (
-    SELECT following.id, following.org, following.value, following.is_current,
+    SELECT following.id, following.org, following.plain, following.value, following.is_current,
            sum(following.bytes) OVER (ORDER BY following.id ROWS UNBOUNDED PRECEDING) - following.bytes
                AS bytes_before
     FROM (
-        SELECT {id} AS id, {org} AS org, {value} AS value,
+        SELECT {id} AS id, {org} AS org, {plain} AS plain, {value} AS value,
                CASE WHEN {value} IS NOT NULL THEN {is_current} END AS is_current,
                CASE WHEN {value} IS NULL OR {is_current} THEN 0 ELSE {bytes} END AS bytes
         FROM {table}

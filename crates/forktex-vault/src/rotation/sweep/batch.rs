@@ -9,7 +9,7 @@ use zeroize::Zeroize as _;
 use crate::rotation::checkpoint::Tally;
 use crate::rotation::error::RotationError;
 use crate::rotation::report::BadRowKind;
-use crate::rotation::work::{Verdict, Work};
+use crate::rotation::work::{Found, Verdict, Work};
 
 /// A batch ends after this many bytes of values, however few rows that is. One row is always read.
 pub(super) const BYTES_MAX: i64 = 8 << 20;
@@ -37,6 +37,7 @@ pub(super) struct Page {
     pub(super) end: PageEnd,
     ids: Vec<String>,
     orgs: Vec<Option<String>>,
+    plain: Vec<Option<String>>,
     found: Vec<Vec<u8>>,
     scanned: i64,
     already_current: i64,
@@ -58,6 +59,7 @@ impl Page {
             },
             ids,
             orgs: row.try_get("org_ids")?,
+            plain: row.try_get("plain")?,
             found: row.try_get("found")?,
             scanned: row.try_get("scanned")?,
             already_current: row.try_get("already_current")?,
@@ -78,6 +80,7 @@ impl Page {
             },
             ids: Vec::new(),
             orgs: Vec::new(),
+            plain: Vec::new(),
             found: Vec::new(),
             scanned: row.try_get("scanned")?,
             already_current: row.try_get("already_current")?,
@@ -88,6 +91,7 @@ impl Page {
 impl Drop for Page {
     fn drop(&mut self) {
         self.found.zeroize();
+        self.plain.zeroize();
     }
 }
 
@@ -118,38 +122,31 @@ impl Batch {
             already_current: page.already_current,
         };
         let mut bytes_since_yield = 0;
-        let ids = page.ids.drain(..).zip(page.orgs.drain(..));
-        for ((id, org), found) in ids.zip(&mut page.found) {
+        let orgs = page.orgs.iter().zip(&page.plain);
+        let rows = page.ids.drain(..).zip(orgs).zip(&mut page.found);
+        for ((id, (org, plain)), found) in rows {
             bytes_since_yield += BYTES_PER_VALUE + found.len();
-            batch.take(id, org.as_deref(), std::mem::take(found), work)?;
+            let row = Found {
+                id: &id,
+                org: org.as_deref(),
+                value: found,
+                plain: plain.as_deref(),
+            };
+            match work.judge(row)? {
+                Verdict::Current => batch.already_current += 1,
+                Verdict::Replace(sealed) => {
+                    batch.ids.push(id);
+                    batch.found.push(std::mem::take(found));
+                    batch.sealed.push(sealed);
+                }
+                Verdict::Bad(kind) => batch.bad.push((id, kind)),
+            }
             if bytes_since_yield >= YIELD_AFTER_BYTES {
                 bytes_since_yield = 0;
                 tokio::task::yield_now().await;
             }
         }
         Ok(batch)
-    }
-
-    fn take(
-        &mut self,
-        id: String,
-        org: Option<&str>,
-        found: Vec<u8>,
-        work: &Work,
-    ) -> Result<(), RotationError> {
-        match work.judge(&id, org, &found) {
-            Ok(Verdict::Current) => self.already_current += 1,
-            Ok(Verdict::Replace(sealed)) => {
-                self.ids.push(id);
-                self.found.push(found);
-                self.sealed.push(sealed);
-            }
-            Err(error) => match BadRowKind::of(&error) {
-                Some(kind) => self.bad.push((id, kind)),
-                None => return Err(error.into()),
-            },
-        }
-        Ok(())
     }
 
     /// The counts of the batch, when so many of its rows were written.
