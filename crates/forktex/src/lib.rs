@@ -38,8 +38,3 @@ pub mod prelude {
     #[cfg(feature = "flow")]
     pub use crate::flow::prelude::*;
 }
-
-/// The programs of the README compile.
-#[cfg(all(doctest, feature = "db", feature = "flow", feature = "vault"))]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

@@ -104,9 +104,11 @@ fn pick<T>(one: T, other: T, take_other: bool) -> T {
 
 /// Few different values, so that there are ties, and NULLs in every column that may have them.
 async fn fill(db: &Db, seed: u64, rows: i32) {
+    // The seed is the session's, so both statements need the same one.
+    let mut tx = db.begin().await.unwrap();
     sqlx::query("SELECT setseed($1)")
         .bind(fastrand::Rng::with_seed(seed).f64())
-        .execute(db.pool())
+        .execute(tx.connection())
         .await
         .unwrap();
     sqlx::query(
@@ -127,9 +129,10 @@ async fn fill(db: &Db, seed: u64, rows: i32) {
          FROM generate_series(1, $1)",
     )
     .bind(rows)
-    .execute(db.pool())
+    .execute(tx.connection())
     .await
     .unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// The property that pages are for. Rows that were there before stand in the pages exactly once and in
@@ -230,7 +233,7 @@ async fn a_page_tells_how_many_there_are_and_whether_more_follow() {
 async fn a_cursor_serves_its_own_list_only() {
     let models = Models::create().await;
     let db = &models.db;
-    fill(&models.owner, 1, 10).await;
+    fill(&models.owner, 1, 40).await;
     let query = Query::new()
         .filter(User::age().is_not_null())
         .sort(User::age().asc())
