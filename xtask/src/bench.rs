@@ -30,7 +30,9 @@ pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
     };
     services::ensure_with_notes(&services::FOR_BENCHMARKS)?;
 
-    let target = ["--package", package.name.as_str(), "--bench", name];
+    // A benchmark of what a feature adds is a target with that feature alone.
+    let package = package.name.as_str();
+    let target = ["--package", package, "--all-features", "--bench", name];
     run::note(&format!(
         "bench {name}: building in release mode; the first time takes minutes"
     ));

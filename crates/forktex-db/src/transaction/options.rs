@@ -351,7 +351,7 @@ mod tests {
             write_begin(&settings, true, Some(Duration::from_secs(9))),
             "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; DEALLOCATE ALL; \
              SET LOCAL statement_timeout = 2000; SET LOCAL lock_timeout = 1; \
-             SELECT set_config('forktex.org_id', '00000000-0000-0000-0000-000000000000', true)"
+             SET LOCAL forktex.org_id = '00000000-0000-0000-0000-000000000000'"
         );
     }
 
