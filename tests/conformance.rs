@@ -14,6 +14,8 @@ mod child;
 mod durability;
 #[path = "conformance/failure.rs"]
 mod failure;
+#[path = "conformance/graph.rs"]
+mod graph;
 #[path = "conformance/pipeline.rs"]
 mod pipeline;
 

@@ -20,4 +20,5 @@ fn both_ways_make_the_same_workflow() {
     assert_eq!(other.name(), "renamed.ship");
     assert_eq!(facade::SelfState::declare().topology().nodes.len(), 1);
     assert_eq!(renamed::SelfState::declare().topology().nodes.len(), 1);
+    assert_eq!(renamed::Weigh::declare().topology().edges.len(), 4);
 }

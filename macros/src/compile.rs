@@ -53,12 +53,38 @@ pub(crate) fn pipeline(options: TokenStream, item: &TokenStream, root: Root) -> 
     let mut diagnostics = Diagnostics::default();
     let options = parse::pipeline::parse_options(options, &mut diagnostics);
     let root = root.or_given(options.root.clone());
-    let Some(structure) = parse::pipeline::parse_item(item, &mut diagnostics) else {
+    let Some(structure) = parse::pipeline::parse_item(item, "pipeline", &mut diagnostics) else {
         return fallback::item(item, diagnostics);
     };
-    let place = model::pipeline::place(&structure, &options, &mut diagnostics);
+    let (state, keys) = (options.state.as_ref(), &options.keys);
+    let place = model::pipeline::place(&structure, "pipeline", state, keys, &mut diagnostics);
     match model::pipeline::check(options, place.as_ref(), &root, &mut diagnostics) {
         Some(pipeline) if diagnostics.is_empty() => expand::pipeline::expand(&pipeline, &structure),
         _ => fallback::pipeline(&structure, place.as_ref(), &root, diagnostics),
     }
+}
+
+/// `#[graph(..)]`.
+pub(crate) fn graph(options: TokenStream, item: &TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let options = parse::graph::parse_options(options, &mut diagnostics);
+    let root = root.or_given(options.root.clone());
+    let Some(structure) = parse::pipeline::parse_item(item, "graph", &mut diagnostics) else {
+        return fallback::item(item, diagnostics);
+    };
+    let (state, keys) = (options.state.as_ref(), &options.keys);
+    let place = model::pipeline::place(&structure, "graph", state, keys, &mut diagnostics);
+    match model::graph::check(options, place.as_ref(), &root, &mut diagnostics) {
+        Some(graph) if diagnostics.is_empty() => expand::graph::expand(&graph, &structure),
+        _ => fallback::pipeline(&structure, place.as_ref(), &root, diagnostics),
+    }
+}
+
+/// `#[derive(Route)]`.
+pub(crate) fn route(input: TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let expansion = parse::route::parse(input, &mut diagnostics)
+        .map(|route| expand::route::expand(&route, root));
+    let errors = diagnostics.into_tokens();
+    quote!(#expansion #errors)
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! From meaning to code. Nothing here can fail; the code is small and calls plain public functions.
 
+pub(crate) mod graph;
 pub(crate) mod model;
 pub(crate) mod pipeline;
 mod retry;
+pub(crate) mod route;
 pub(crate) mod state;
 pub(crate) mod step;
 

@@ -66,6 +66,30 @@ pub fn pipeline_through_facade(options: TokenStream, item: TokenStream) -> Token
     compile::pipeline(options.into(), &item.into(), Root::Facade).into()
 }
 
+/// Documented where `forktex_flow` re-exports it.
+#[proc_macro_attribute]
+pub fn graph(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::graph(options.into(), &item.into(), Root::Flow).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn graph_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::graph(options.into(), &item.into(), Root::Facade).into()
+}
+
+/// Documented where `forktex_flow` re-exports it.
+#[proc_macro_derive(Route, attributes(route))]
+pub fn derive_route(input: TokenStream) -> TokenStream {
+    compile::route(input.into(), Root::Flow).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_derive(RouteThroughFacade, attributes(route))]
+pub fn derive_route_through_facade(input: TokenStream) -> TokenStream {
+    compile::route(input.into(), Root::Facade).into()
+}
+
 /// Documented where `forktex_db` re-exports it.
 #[proc_macro_derive(Model, attributes(model))]
 pub fn derive_model(input: TokenStream) -> TokenStream {

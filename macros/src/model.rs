@@ -2,6 +2,7 @@
 //! From syntax to checked meaning. Every problem is found, not only the first.
 
 mod duration;
+pub(crate) mod graph;
 #[allow(
     clippy::module_inception,
     reason = "the phase is called model, and so is what one of the macros derives"

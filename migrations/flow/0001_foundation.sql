@@ -120,8 +120,8 @@ CREATE TABLE forktex_flow.journal (
     visit       integer     NOT NULL,
     attempt     integer     NOT NULL,
     -- 1 node completed, 2 node skipped, 3 attempt failed, 4 resolved,
-    -- 5 run completed, 6 run failed, 7 run cancelled
-    kind        smallint    NOT NULL CHECK (kind BETWEEN 1 AND 7),
+    -- 5 run completed, 6 run failed, 7 run cancelled, 8 routed
+    kind        smallint    NOT NULL CHECK (kind BETWEEN 1 AND 8),
     member      smallint    NOT NULL,
     node        text        NOT NULL,
     -- json, not jsonb: kept as written, and only ever read whole.

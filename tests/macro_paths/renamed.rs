@@ -63,3 +63,29 @@ pub(crate) struct SelfState {
 async fn count(_ctx: &Ctx, state: &SelfState) -> StepResult<SelfStateUpdate> {
     Ok(SelfState::update().total(state.total))
 }
+
+#[derive(renamed_flow::Route)]
+#[route(crate = ::renamed_flow)]
+enum Weight {
+    Light,
+    Heavy,
+}
+
+fn weight(parcel: &Parcel) -> Weight {
+    if parcel.weight > 1 {
+        Weight::Heavy
+    } else {
+        Weight::Light
+    }
+}
+
+#[graph(
+    name = "renamed.weigh", version = 1, state = Parcel,
+    topology = [
+        edge(START, weigh),
+        conditional(weigh, weight, { Weight::Heavy => label, Weight::Light => END }),
+        edge(label, END),
+    ],
+    crate = ::renamed_flow,
+)]
+pub(crate) struct Weigh;

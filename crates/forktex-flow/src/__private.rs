@@ -10,7 +10,10 @@ use serde::de::DeserializeOwned;
 
 pub use crate::ctx::Ctx;
 pub use crate::definition::binding::Node;
+pub use crate::definition::graph::Graph;
 pub use crate::definition::pipeline::Pipeline;
+pub use crate::definition::route::Route;
+pub use crate::definition::topology::{END, START};
 pub use crate::definition::{Declaration, Workflow};
 pub use crate::error::{StepError, StepResult};
 pub use crate::registry::Registration;

@@ -7,6 +7,8 @@
 pub mod binding;
 pub mod graph;
 pub mod pipeline;
+pub mod route;
+pub mod topology;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,9 +17,9 @@ use crate::identifier::Version;
 use crate::state::State;
 use crate::state::erased::StateCodec;
 use binding::Binding;
-use graph::Topology;
+use topology::Topology;
 
-/// A workflow that is declared in code: a unit struct with `#[pipeline(..)]`.
+/// A workflow that is declared in code: a unit struct with `#[pipeline(..)]` or `#[graph(..)]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a workflow",
     label = "not a workflow",

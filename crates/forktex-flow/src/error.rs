@@ -135,6 +135,49 @@ pub enum DefinitionFault {
         /// The node.
         node: String,
     },
+    /// A node can be left, but no way from it leads to the end.
+    #[error(
+        "from node `{node}` no way leads to END: add one, such as a branch of a conditional edge"
+    )]
+    Endless {
+        /// The node.
+        node: String,
+    },
+    /// An edge leads out of the end.
+    #[error("an edge leads out of END: a run that comes there is over")]
+    EdgeOutOfEnd,
+    /// An edge leads into the start.
+    #[error("an edge leads into START: name the first node instead")]
+    EdgeIntoStart,
+    /// A router stands at the start.
+    #[error("a conditional edge leaves START: begin with a node, and let the edge leave that")]
+    RouterAtStart,
+    /// An answer of a router has no target.
+    #[error(
+        "the router of node `{node}` may answer `{branch}`, which leads nowhere: name a node or END for it"
+    )]
+    MissingBranch {
+        /// The node.
+        node: String,
+        /// The answer.
+        branch: String,
+    },
+    /// An answer of a router has several targets.
+    #[error("the answer `{branch}` of the router of node `{node}` has several targets: keep one")]
+    SeveralTargets {
+        /// The node.
+        node: String,
+        /// The answer.
+        branch: String,
+    },
+    /// A limit of visits is out of its range.
+    #[error("max_visits of node `{node}` must be from 1 to {limit}")]
+    MaxVisits {
+        /// The node.
+        node: String,
+        /// The most that is allowed.
+        limit: u32,
+    },
     /// A retry policy is out of its range.
     #[error("the retry options of node `{node}` are out of range: {rule}")]
     Retry {

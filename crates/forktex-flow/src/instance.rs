@@ -126,6 +126,8 @@ pub struct NodeRecord {
     pub delta: Option<Delta>,
     /// The failure of the last failed attempt, kept when a later one succeeds.
     pub error: Option<StepFailure>,
+    /// What the router behind the node answered, in a graph.
+    pub branch: Option<String>,
     /// When the last attempt was recorded, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub recorded_at: OffsetDateTime,

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! Durable workflows on Postgres: steps and pipelines declared with attributes on async functions,
-//! safe under `kill -9`.
+//! Durable workflows on Postgres: steps, pipelines and graphs declared with attributes on async
+//! functions, safe under `kill -9`.
 //!
 //! A *step* is an async function that takes the typed *state* of its run and returns what it changed.
-//! A *pipeline* puts steps in order, some of them in parallel or under a condition. A *run* of it is
+//! A *pipeline* puts steps in order, some of them in parallel or under a condition; a *graph* has edges
+//! between them, some chosen by a router, and may come to a step again. A *run* of either is
 //! durable when its start returns; each step's update is a *checkpoint*, committed together with what
 //! comes next, and a step whose checkpoint is committed never runs again. A step whose process dies
 //! before that runs again elsewhere, with the same [`Ctx::idempotency_key`]: at least once, then.
 //!
 //! | To | Use |
 //! |---|---|
-//! | declare a state, a step, a pipeline | [`derive@State`], [`macro@step`], [`macro@pipeline`] |
+//! | declare a state, a step | [`derive@State`], [`macro@step`] |
+//! | declare a workflow | [`macro@pipeline`], [`macro@graph`] with [`derive@Route`] |
 //! | build, migrate, run | [`Flow::builder`], [`Flow::init`], [`Flow::start_driver`] |
 //! | start a run | [`Flow::start`] by type, [`Flow::run`] by name |
 //! | wait, read, cancel | [`Run::wait`], [`Run::refresh`], [`Run::cancel`] |
@@ -98,6 +100,7 @@ mod flow;
 
 pub use crate::ctx::Ctx;
 pub use crate::definition::Workflow;
+pub use crate::definition::route::Route;
 pub use crate::error::{
     BuildError, BuildFault, CancelError, DriverError, FlowError, ReadError, StartError, StepError,
     StepResult, WaitError,
@@ -124,9 +127,18 @@ pub use forktex_macros::node;
 #[doc = include_str!("docs/pipeline.md")]
 pub use forktex_macros::pipeline;
 
+#[doc = include_str!("docs/graph.md")]
+pub use forktex_macros::graph;
+
+/// Implements [`Route`](trait@Route) for an enum whose variants hold nothing; the names of its variants
+/// are the names of the branches. `#[route(crate = ::path)]` says where this crate is found, for one
+/// that re-exports it.
+pub use forktex_macros::Route;
+
 /// What a service author imports.
 pub mod prelude {
     pub use crate::ctx::Ctx;
+    pub use crate::definition::route::Route;
     pub use crate::error::{FlowError, StepError, StepResult};
     pub use crate::flow::Flow;
     pub use crate::handle::Run;
@@ -134,6 +146,6 @@ pub mod prelude {
     pub use crate::instance::{Instance, InstanceStatus, NodeStatus};
     pub use crate::state::State;
     pub use crate::step::Resource;
-    pub use forktex_macros::{State, node, pipeline, step};
+    pub use forktex_macros::{Route, State, graph, node, pipeline, step};
     pub use serde_json::json;
 }

@@ -5,60 +5,19 @@
 //! run's own state through [`Judge`]. A live run and a replayed journal go through the same
 //! [`Snapshot::apply`], so they cannot disagree about where a run is.
 
+mod snapshot;
+
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::compile::plan::{Exit, NodeIndex, Plan, StageIndex};
+use crate::compile::plan::{NodeIndex, Plan, Target};
 use crate::error::failure::{RunFailure, StepFailure};
-use crate::identifier::NodeName;
 use crate::instance::InstanceStatus;
-use crate::instance::journal::{Entry, RESOLVED_MEMBER, Recorded, Visit};
+use crate::instance::journal::{Entry, RESOLVED_MEMBER};
 use crate::state::delta::Delta;
-
-/// Where a run is: node, visit and what is recorded of each; never a count of calls.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Snapshot {
-    /// The sequence of the last journal entry.
-    pub(crate) sequence: i64,
-    pub(crate) position: Position,
-    superstep: u32,
-    visits: Vec<u32>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Position {
-    /// Nothing was decided yet.
-    Start,
-    /// In a stage whose members are not all done.
-    At {
-        stage: StageIndex,
-        members: Vec<Member>,
-    },
-    /// Every stage is done, and that is not recorded yet.
-    Finished,
-    Ended(InstanceStatus),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Member {
-    pub(crate) node: NodeIndex,
-    pub(crate) visit: u32,
-    pub(crate) failed_attempts: u32,
-    pub(crate) progress: Progress,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Progress {
-    Ready,
-    /// The next attempt starts no earlier than this, by the database's clock.
-    Retrying {
-        due_at: OffsetDateTime,
-    },
-    Completed(Delta),
-    Skipped,
-    Failed,
-}
+use snapshot::{Closed, Progress};
+pub(crate) use snapshot::{Position, Snapshot};
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -86,225 +45,9 @@ pub(crate) trait Judge {
 
     /// Whether the node's condition holds on the merged state.
     fn holds(&mut self, node: NodeIndex) -> Result<bool, StepFailure>;
-}
 
-/// A stage whose members are all done.
-struct Closed {
-    superstep: u32,
-    members: Vec<Member>,
-}
-
-impl Snapshot {
-    pub(crate) fn new(plan: &Plan) -> Self {
-        Self {
-            sequence: 0,
-            position: Position::Start,
-            superstep: 0,
-            visits: vec![0; plan.nodes.len()],
-        }
-    }
-
-    /// The place that a journal tells of, and the deltas of the stages that it closed, to be merged
-    /// in this order. `None` when an entry does not fit the plan.
-    pub(crate) fn replay(plan: &Plan, journal: &[Recorded]) -> Option<(Self, Vec<Delta>)> {
-        let mut snapshot = Self::new(plan);
-        let mut merged: Vec<Delta> = Vec::new();
-        for recorded in journal {
-            if let Entry::Resolved { delta, .. } = &recorded.entry {
-                merged.push(delta.clone());
-            }
-            if let Some(closed) = snapshot.apply(plan, &recorded.entry, recorded.recorded_at)? {
-                merged.extend(closed.deltas());
-            }
-            snapshot.sequence = recorded.sequence;
-        }
-        for delta in &mut merged {
-            delta.take_unresolved();
-        }
-        Some((snapshot, merged))
-    }
-
-    /// The members to start: never tried, or due for another attempt.
-    pub(crate) fn due_members(&self, now: OffsetDateTime) -> Vec<usize> {
-        self.members_where(|member| match member.progress {
-            Progress::Ready => true,
-            Progress::Retrying { due_at } => due_at <= now,
-            _ => false,
-        })
-    }
-
-    /// The members that are not done.
-    pub(crate) fn unfinished_members(&self) -> Vec<usize> {
-        self.members_where(|member| !member.is_done())
-    }
-
-    /// The nodes that run or wait: those of the stage that the run is in.
-    pub(crate) fn current_nodes(&self, plan: &Plan) -> Vec<NodeName> {
-        let name = |node: NodeIndex| plan.name(node).clone();
-        match &self.position {
-            Position::Start => plan
-                .stage(plan.entry)
-                .members
-                .iter()
-                .copied()
-                .map(name)
-                .collect(),
-            Position::At { members, .. } => members
-                .iter()
-                .filter(|member| !member.is_done())
-                .map(|member| name(member.node))
-                .collect(),
-            Position::Finished | Position::Ended(_) => Vec::new(),
-        }
-    }
-
-    fn members_where(&self, test: impl Fn(&Member) -> bool) -> Vec<usize> {
-        let Position::At { members, .. } = &self.position else {
-            return Vec::new();
-        };
-        members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| test(member))
-            .map(|(index, _)| index)
-            .collect()
-    }
-
-    /// The time of the earliest next attempt.
-    pub(crate) fn next_retry(&self) -> Option<OffsetDateTime> {
-        let Position::At { members, .. } = &self.position else {
-            return None;
-        };
-        members
-            .iter()
-            .filter_map(|member| match member.progress {
-                Progress::Retrying { due_at } => Some(due_at),
-                _ => None,
-            })
-            .min()
-    }
-
-    pub(crate) fn member(&self, index: usize) -> Option<&Member> {
-        match &self.position {
-            Position::At { members, .. } => members.get(index),
-            _ => None,
-        }
-    }
-
-    /// The journal's words for a member.
-    pub(crate) fn visit(&self, plan: &Plan, index: usize) -> Option<Visit> {
-        let member = self.member(index)?;
-        Some(Visit {
-            superstep: self.superstep,
-            member: u16::try_from(index).ok()?,
-            node: plan.name(member.node).clone(),
-            visit: member.visit,
-        })
-    }
-
-    /// Takes in one entry. Returns the stage that it closed, if it did; `None` outside when the entry
-    /// does not fit.
-    #[expect(
-        clippy::option_option,
-        reason = "the outer says whether it fits, the inner whether it closed a stage"
-    )]
-    fn apply(&mut self, plan: &Plan, entry: &Entry, now: OffsetDateTime) -> Option<Option<Closed>> {
-        self.sequence += 1;
-        let (at, progress) = match entry {
-            Entry::NodeCompleted { at, delta, .. } => (at, Progress::Completed(delta.clone())),
-            Entry::NodeSkipped { at } => (at, Progress::Skipped),
-            Entry::AttemptFailed {
-                at,
-                retry_after: Some(delay),
-                ..
-            } => (
-                at,
-                Progress::Retrying {
-                    due_at: now + *delay,
-                },
-            ),
-            Entry::AttemptFailed {
-                at,
-                retry_after: None,
-                ..
-            } => (at, Progress::Failed),
-            Entry::Resolved { .. } => return Some(None),
-            Entry::RunCompleted => return Some(self.end(InstanceStatus::Completed)),
-            Entry::RunFailed { .. } => return Some(self.end(InstanceStatus::Failed)),
-            Entry::RunCancelled { .. } => return Some(self.end(InstanceStatus::Cancelled)),
-        };
-        if self.position == Position::Start {
-            self.enter(plan, Exit::Stage(plan.entry));
-        }
-        let Position::At { stage, members } = &mut self.position else {
-            return None;
-        };
-        let member = members.get_mut(usize::from(at.member))?;
-        if *plan.name(member.node) != at.node || at.superstep != self.superstep {
-            return None;
-        }
-        if matches!(progress, Progress::Retrying { .. } | Progress::Failed) {
-            member.failed_attempts += 1;
-        }
-        member.progress = progress;
-        if !members.iter().all(Member::is_done) {
-            return Some(None);
-        }
-        let closed = Closed {
-            superstep: self.superstep,
-            members: std::mem::take(members),
-        };
-        let exit = plan.stage(*stage).exit;
-        self.enter(plan, exit);
-        Some(Some(closed))
-    }
-
-    fn enter(&mut self, plan: &Plan, exit: Exit) {
-        let Exit::Stage(stage) = exit else {
-            self.position = Position::Finished;
-            return;
-        };
-        self.superstep += 1;
-        let members = plan
-            .stage(stage)
-            .members
-            .iter()
-            .map(|node| {
-                self.visits[node.0] += 1;
-                let visit = self.visits[node.0];
-                Member {
-                    node: *node,
-                    visit,
-                    failed_attempts: 0,
-                    progress: Progress::Ready,
-                }
-            })
-            .collect();
-        self.position = Position::At { stage, members };
-    }
-
-    fn end(&mut self, status: InstanceStatus) -> Option<Closed> {
-        self.position = Position::Ended(status);
-        None
-    }
-}
-
-impl Member {
-    fn is_done(&self) -> bool {
-        matches!(self.progress, Progress::Completed(_) | Progress::Skipped)
-    }
-}
-
-impl Closed {
-    fn deltas(&self) -> Vec<Delta> {
-        self.members
-            .iter()
-            .filter_map(|member| match &member.progress {
-                Progress::Completed(delta) if !delta.is_empty() => Some(delta.clone()),
-                _ => None,
-            })
-            .collect()
-    }
+    /// The branch that the node's router chooses on the merged state.
+    fn route(&mut self, node: NodeIndex) -> Result<&'static str, StepFailure>;
 }
 
 /// Decides what an event does to a run, and moves the snapshot there. The entries are to be
@@ -355,13 +98,12 @@ impl Course<'_> {
     fn begin(&mut self) {
         match self.snapshot.position {
             Position::Start => {
-                self.snapshot.enter(self.plan, Exit::Stage(self.plan.entry));
-                self.skip_members();
+                self.snapshot
+                    .enter(self.plan, Target::Stage(self.plan.entry));
+                self.go_on();
             }
-            // The process died between the last checkpoint and the record of the end.
-            Position::Finished => {
-                self.record(Entry::RunCompleted);
-            }
+            // The process died between the last checkpoint and the record of what comes next.
+            Position::Routing { .. } | Position::Finished => self.go_on(),
             Position::At { .. } | Position::Ended(_) => {}
         }
     }
@@ -380,7 +122,7 @@ impl Course<'_> {
             elapsed,
             delta,
         });
-        self.skip_members();
+        self.go_on();
     }
 
     fn failed(
@@ -415,40 +157,80 @@ impl Course<'_> {
         }
     }
 
-    /// Asks the conditions of the stage just entered, through as many stages as are skipped whole.
-    fn skip_members(&mut self) {
+    /// Goes as far as nothing has to be run: asks routers where to go, and conditions what to skip.
+    fn go_on(&mut self) {
         let mut stage_asked = None;
-        while let Position::At { members, .. } = &self.snapshot.position {
-            if stage_asked == Some(self.snapshot.superstep)
-                || members
-                    .iter()
-                    .any(|member| member.progress != Progress::Ready)
-            {
-                return;
-            }
-            stage_asked = Some(self.snapshot.superstep);
-            let nodes: Vec<NodeIndex> = members.iter().map(|member| member.node).collect();
-            for (index, node) in nodes.into_iter().enumerate() {
-                if !self.plan.is_conditional(node) {
-                    continue;
+        loop {
+            let superstep = self.snapshot.superstep;
+            match &self.snapshot.position {
+                Position::Routing { .. } => self.route(),
+                Position::At { members, .. }
+                    if stage_asked != Some(superstep)
+                        && members
+                            .iter()
+                            .all(|member| member.progress == Progress::Ready) =>
+                {
+                    stage_asked = Some(superstep);
+                    self.skip_members();
                 }
-                match self.judge.holds(node) {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        let Some(at) = self.snapshot.visit(self.plan, index) else {
-                            return;
-                        };
-                        self.record(Entry::NodeSkipped { at });
-                    }
-                    Err(failure) => {
-                        let node = self.plan.name(node).clone();
-                        return self.fail(RunFailure::ConditionFailed { node, failure });
-                    }
-                }
+                Position::Finished => self.record(Entry::RunCompleted),
+                Position::Start | Position::At { .. } | Position::Ended(_) => return,
             }
         }
-        if self.snapshot.position == Position::Finished {
-            self.record(Entry::RunCompleted);
+    }
+
+    fn route(&mut self) {
+        let Some((node, at)) = self.snapshot.routing(self.plan) else {
+            return;
+        };
+        match self.judge.route(node) {
+            Ok(branch) => {
+                let branch = branch.to_owned();
+                self.record(Entry::Routed { at, branch });
+            }
+            Err(failure) => self.fail(RunFailure::RouterFailed {
+                node: at.node,
+                failure,
+            }),
+        }
+    }
+
+    /// Asks the conditions of the stage just entered.
+    fn skip_members(&mut self) {
+        let Position::At { members, .. } = &self.snapshot.position else {
+            return;
+        };
+        let entered: Vec<(NodeIndex, u32)> = members
+            .iter()
+            .map(|member| (member.node, member.visit))
+            .collect();
+        let max_visits = |node| self.plan.max_visits(node);
+        if let Some((node, _)) = entered
+            .iter()
+            .find(|(node, visit)| *visit > max_visits(*node))
+        {
+            return self.fail(RunFailure::VisitLimit {
+                node: self.plan.name(*node).clone(),
+                max_visits: max_visits(*node),
+            });
+        }
+        for (index, (node, _)) in entered.into_iter().enumerate() {
+            if !self.plan.is_conditional(node) {
+                continue;
+            }
+            match self.judge.holds(node) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let Some(at) = self.snapshot.visit(self.plan, index) else {
+                        return;
+                    };
+                    self.record(Entry::NodeSkipped { at });
+                }
+                Err(failure) => {
+                    let node = self.plan.name(node).clone();
+                    return self.fail(RunFailure::ConditionFailed { node, failure });
+                }
+            }
         }
     }
 

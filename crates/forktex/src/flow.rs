@@ -23,6 +23,16 @@ pub use forktex_macros::node_through_facade as node;
 #[doc(inline)]
 pub use forktex_macros::pipeline_through_facade as pipeline;
 
+/// The attribute of `forktex_flow`, expanding to `::forktex::flow`. Its documentation and examples
+/// are those of [`forktex_flow::graph`](macro@forktex_flow::graph).
+#[doc(inline)]
+pub use forktex_macros::graph_through_facade as graph;
+
+/// The derive of `forktex_flow`, expanding to `::forktex::flow`. Its documentation is that of
+/// [`forktex_flow::Route`](macro@forktex_flow::Route).
+#[doc(inline)]
+pub use forktex_macros::RouteThroughFacade as Route;
+
 /// What a service author imports.
 ///
 /// ```
@@ -44,6 +54,6 @@ pub use forktex_macros::pipeline_through_facade as pipeline;
 /// struct Greet;
 /// ```
 pub mod prelude {
-    pub use super::{State, node, pipeline, step};
+    pub use super::{Route, State, graph, node, pipeline, step};
     pub use forktex_flow::prelude::*;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The texts of all messages: what is wrong, and after `help:` the form that is expected.
 
+mod graph;
 mod model;
 mod pipeline;
 mod state;
@@ -11,6 +12,7 @@ use std::fmt::Display;
 use crate::diagnostics::nearest;
 use crate::parse::options::Known;
 
+pub(crate) use graph::*;
 pub(crate) use model::*;
 pub(crate) use pipeline::*;
 pub(crate) use state::*;

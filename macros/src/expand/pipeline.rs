@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Fields, ItemStruct, Meta, Path, Token, Type};
+use syn::{Fields, ItemStruct, LitStr, Meta, Path, Token, Type};
 
 use super::{cfgs, retry};
 use crate::model::pipeline::{Node, Pipeline, Place, Stage};
@@ -14,15 +14,14 @@ use crate::root::Root;
 /// Expands a pipeline.
 pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
     let Pipeline {
-        place: Place { ident, state },
+        place,
         name,
         version,
         stages,
         root,
     } = pipeline;
     let private = root.private();
-    let structure = structure(item, root);
-    let conditions: Vec<_> = cfgs(&item.attrs).collect();
+    let state = &place.state;
     let stages = stages.iter().map(|stage| match stage {
         Stage::Step(one) => {
             let one = node(one, state, root);
@@ -33,6 +32,26 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
             quote!(.parallel([#(#members),*]))
         }
     });
+    let declaration = quote! {
+        #private::Pipeline::<#state>::new(#name, #version)
+            #(#stages)*
+            .build()
+    };
+    workflow(item, place, name, *version, &declaration, root)
+}
+
+/// The struct, the `Workflow` that is declared on it, and its registration.
+pub(super) fn workflow(
+    item: &ItemStruct,
+    Place { ident, state }: &Place,
+    name: &LitStr,
+    version: u32,
+    declaration: &TokenStream,
+    root: &Root,
+) -> TokenStream {
+    let private = root.private();
+    let structure = structure(item, root);
+    let conditions: Vec<_> = cfgs(&item.attrs).collect();
     quote! {
         #structure
         #(#conditions)*
@@ -42,9 +61,7 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
             const NAME: &'static str = #name;
             const VERSION: u32 = #version;
             fn declare() -> #private::Declaration {
-                #private::Pipeline::<#state>::new(#name, #version)
-                    #(#stages)*
-                    .build()
+                #declaration
             }
         }
         #(#conditions)*
@@ -54,7 +71,7 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
     }
 }
 
-fn node(node: &Node, state: &Type, root: &Root) -> TokenStream {
+pub(super) fn node(node: &Node, state: &Type, root: &Root) -> TokenStream {
     let private = root.private();
     let (step, name) = (&node.step, node.name.iter());
     let when = node

@@ -11,6 +11,7 @@ use syn::{Expr, Fields, ItemStruct, LitInt, LitStr, Path, Type, parse_quote};
 use super::name;
 use super::retry::{self, Retry};
 use crate::diagnostics::{Diagnostics, message};
+use crate::parse::options::{Keys, Known};
 use crate::parse::pipeline::{
     NAME, NodeSyntax, PipelineOptions, STATE, STEPS, StageSyntax, VERSION,
 };
@@ -50,10 +51,13 @@ pub(crate) struct Node {
     pub(crate) retry: Retry,
 }
 
-/// Where the pipeline is declared, and its state: the struct's own fields or `state =`.
+/// Where the workflow is declared, a `pipeline` or a `graph`, and its state: the struct's own fields or
+/// `state =`.
 pub(crate) fn place(
     structure: &ItemStruct,
-    options: &PipelineOptions,
+    what: &str,
+    state: Option<&Type>,
+    keys: &Keys,
     diagnostics: &mut Diagnostics,
 ) -> Option<Place> {
     let ident = structure.ident.clone();
@@ -62,18 +66,16 @@ pub(crate) fn place(
         // Of a struct with fields the derive says it.
         if !matches!(structure.fields, Fields::Named(_)) {
             let clause = &generics.where_clause;
-            diagnostics.error(quote!(#generics #clause), message::GENERIC_PIPELINE);
+            diagnostics.error(quote!(#generics #clause), message::generic_workflow(what));
         }
         return None;
     }
-    let state = match (&structure.fields, &options.state) {
+    let state = match (&structure.fields, state) {
         (Fields::Unit, Some(state)) => state.clone(),
         (Fields::Unit, None) => {
-            if !options.keys.contains(STATE.0) {
-                diagnostics.error_at(
-                    Span::call_site(),
-                    message::missing_option("#[pipeline]", STATE.1),
-                );
+            if !keys.contains(STATE.0) {
+                let message = message::missing_option(&format!("#[{what}]"), STATE.1);
+                diagnostics.error_at(Span::call_site(), message);
             }
             return None;
         }
@@ -83,7 +85,7 @@ pub(crate) fn place(
             parse_quote!(#ident)
         }
         (Fields::Unnamed(fields), _) => {
-            diagnostics.error(fields, message::PIPELINE_ON_TUPLE);
+            diagnostics.error(fields, message::workflow_on_tuple(what));
             return None;
         }
     };
@@ -97,17 +99,13 @@ pub(crate) fn check(
     root: &Root,
     diagnostics: &mut Diagnostics,
 ) -> Option<Pipeline> {
-    for option in [NAME, VERSION, STEPS] {
-        if !options.keys.contains(option.0) {
-            let message = message::missing_option("#[pipeline]", option.1);
-            diagnostics.error_at(Span::call_site(), message);
-        }
-    }
-    if let Some(name) = options.name.as_ref()
-        && !name::is_workflow(&name.value())
-    {
-        diagnostics.error(name, message::workflow_name(&name.value()));
-    }
+    require(
+        "#[pipeline]",
+        &[NAME, VERSION, STEPS],
+        &options.keys,
+        diagnostics,
+    );
+    check_name(options.name.as_ref(), diagnostics);
     let version = options
         .version
         .and_then(|version| check_version(&version, diagnostics));
@@ -123,7 +121,25 @@ pub(crate) fn check(
     })
 }
 
-fn check_version(version: &LitInt, diagnostics: &mut Diagnostics) -> Option<u32> {
+/// Reports the options that are missing.
+pub(super) fn require(owner: &str, needed: &[Known], keys: &Keys, diagnostics: &mut Diagnostics) {
+    for (name, form) in needed {
+        if !keys.contains(name) {
+            let message = message::missing_option(owner, form);
+            diagnostics.error_at(Span::call_site(), message);
+        }
+    }
+}
+
+pub(super) fn check_name(name: Option<&LitStr>, diagnostics: &mut Diagnostics) {
+    if let Some(name) = name
+        && !name::is_workflow(&name.value())
+    {
+        diagnostics.error(name, message::workflow_name(&name.value()));
+    }
+}
+
+pub(super) fn check_version(version: &LitInt, diagnostics: &mut Diagnostics) -> Option<u32> {
     let number = version.base10_parse().ok().filter(|number| *number > 0);
     if number.is_none() {
         diagnostics.error(version, message::VERSION_OUT_OF_RANGE);
@@ -152,7 +168,7 @@ fn check_stages(stages: Vec<StageSyntax>, diagnostics: &mut Diagnostics) -> Vec<
     checked
 }
 
-fn check_node(
+pub(super) fn check_node(
     syntax: NodeSyntax,
     names: &mut HashSet<String>,
     diagnostics: &mut Diagnostics,
@@ -181,7 +197,7 @@ fn check_node(
     }
 }
 
-fn last_segment(path: &Path) -> String {
+pub(super) fn last_segment(path: &Path) -> String {
     path.segments
         .last()
         .map(|segment| segment.ident.unraw().to_string())

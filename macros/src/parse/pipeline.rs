@@ -49,7 +49,7 @@ pub(crate) struct NodeSyntax {
 }
 
 impl NodeSyntax {
-    fn plain(step: Path) -> Self {
+    pub(crate) fn plain(step: Path) -> Self {
         Self {
             step,
             when: None,
@@ -176,7 +176,7 @@ fn members(input: ParseStream, diagnostics: &mut Diagnostics) -> Vec<NodeSyntax>
 }
 
 /// What stands in `step(..)`.
-fn node(
+pub(super) fn node(
     word: &Ident,
     input: ParseStream,
     diagnostics: &mut Diagnostics,
@@ -203,21 +203,25 @@ fn node(
     Ok(Some(node))
 }
 
-fn path(input: ParseStream) -> syn::Result<Path> {
+pub(super) fn path(input: ParseStream) -> syn::Result<Path> {
     let start = input.span();
     let path = input.call(Path::parse_mod_style);
     path.map_err(|_| syn::Error::new(start, message::EXPECTED_STEP))
 }
 
-fn drain(input: ParseStream) {
+pub(super) fn drain(input: ParseStream) {
     while !input.is_empty() && input.parse::<proc_macro2::TokenTree>().is_ok() {}
 }
 
-/// Reads the struct.
-pub(crate) fn parse_item(item: &TokenStream, diagnostics: &mut Diagnostics) -> Option<ItemStruct> {
+/// Reads the struct that a workflow is declared on: a `pipeline` or a `graph`.
+pub(crate) fn parse_item(
+    item: &TokenStream,
+    what: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<ItemStruct> {
     let parsed = syn::parse2::<ItemStruct>(item.clone());
     if parsed.is_err() {
-        diagnostics.error(first_word(item), message::PIPELINE_IS_NO_STRUCT);
+        diagnostics.error(first_word(item), message::workflow_is_no_struct(what));
     }
     parsed.ok()
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::definition::graph::{END, START, Topology};
+use crate::definition::topology::{END, Edge, START, Topology};
 use crate::identifier::NodeName;
 
 /// A node's place in [`Plan::nodes`].
@@ -21,6 +21,7 @@ pub(crate) struct StageIndex(pub(crate) usize);
 pub(crate) struct Plan {
     pub(crate) nodes: Vec<NodeName>,
     pub(crate) conditional: Vec<bool>,
+    pub(crate) max_visits: Vec<u32>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) entry: StageIndex,
 }
@@ -34,11 +35,20 @@ pub(crate) struct Stage {
 }
 
 /// Where a stage leads when its members are done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// To another stage.
+    /// Always to the same place.
+    To(Target),
+    /// Where the router of its only member says: the targets by the names of their branches.
+    Route(Vec<(String, Target)>),
+}
+
+/// A place that an edge leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Another stage.
     Stage(StageIndex),
-    /// To the end of the run.
+    /// The end of the run.
     End,
 }
 
@@ -69,13 +79,23 @@ impl Plan {
                 .position(|other| *other == group)
                 .map(StageIndex)
         };
-        let exit_of = |group: &[String]| {
-            let edge = topology.edges.iter().find(|edge| edge.from == group)?;
+        let target_of = |edge: &Edge| {
             if edge.to == [END] {
-                Some(Exit::End)
+                Some(Target::End)
             } else {
-                stage_of(&edge.to).map(Exit::Stage)
+                stage_of(&edge.to).map(Target::Stage)
             }
+        };
+        let exit_of = |group: &[String]| {
+            let mut edges = topology.edges.iter().filter(|edge| edge.from == group);
+            let first = edges.next()?;
+            let Some(branch) = &first.branch else {
+                return target_of(first).map(Exit::To);
+            };
+            let first = Some((branch.clone(), target_of(first)?));
+            let others = edges.map(|edge| Some((edge.branch.clone()?, target_of(edge)?)));
+            let branches = std::iter::once(first).chain(others);
+            branches.collect::<Option<_>>().map(Exit::Route)
         };
         let stages = groups
             .iter()
@@ -90,13 +110,15 @@ impl Plan {
                 })
             })
             .collect::<Option<_>>()?;
-        let Exit::Stage(entry) = exit_of(&[START.to_owned()])? else {
+        let Exit::To(Target::Stage(entry)) = exit_of(&[START.to_owned()])? else {
             return None;
         };
         let conditional = topology.nodes.iter().map(|node| node.conditional).collect();
+        let max_visits = topology.nodes.iter().map(|node| node.max_visits).collect();
         Some(Self {
             nodes,
             conditional,
+            max_visits,
             stages,
             entry,
         })
@@ -108,6 +130,10 @@ impl Plan {
 
     pub(crate) fn name(&self, node: NodeIndex) -> &NodeName {
         &self.nodes[node.0]
+    }
+
+    pub(crate) fn max_visits(&self, node: NodeIndex) -> u32 {
+        self.max_visits[node.0]
     }
 
     pub(crate) fn is_conditional(&self, node: NodeIndex) -> bool {

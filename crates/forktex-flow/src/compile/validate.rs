@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::definition::Declaration;
-use crate::definition::graph::{END, START, Topology};
+use crate::definition::topology::{END, GraphNode, MAX_VISITS_LIMIT, START, Topology};
 use crate::error::DefinitionFault;
 use crate::identifier::{NodeName, nearest};
 use crate::step::retry::{DURATION_LIMIT, MAX_ATTEMPTS_LIMIT};
@@ -17,7 +17,9 @@ pub(crate) fn faults(declaration: &Declaration) -> Vec<DefinitionFault> {
     }
     names(&declaration.topology, &mut faults);
     retries(declaration, &mut faults);
+    visits(&declaration.topology, &mut faults);
     edges(&declaration.topology, &mut faults);
+    branches(declaration, &mut faults);
     // Reachability says nothing of use about edges that are wrong in themselves.
     if faults.is_empty() {
         reachability(&declaration.topology, &mut faults);
@@ -63,19 +65,67 @@ fn retries(declaration: &Declaration, faults: &mut Vec<DefinitionFault>) {
     }
 }
 
+fn visits(topology: &Topology, faults: &mut Vec<DefinitionFault>) {
+    let out_of_range = |node: &&GraphNode| !(1..=MAX_VISITS_LIMIT).contains(&node.max_visits);
+    let nodes = topology.nodes.iter().filter(out_of_range);
+    faults.extend(nodes.map(|node| DefinitionFault::MaxVisits {
+        node: node.name.clone(),
+        limit: MAX_VISITS_LIMIT,
+    }));
+}
+
+/// Each answer of a router must lead somewhere, and to one place.
+fn branches(declaration: &Declaration, faults: &mut Vec<DefinitionFault>) {
+    let Declaration {
+        topology, bindings, ..
+    } = declaration;
+    for (node, binding) in topology.nodes.iter().zip(bindings) {
+        let Some(router) = &binding.router else {
+            continue;
+        };
+        for branch in router.branches {
+            let edges = topology
+                .edges
+                .iter()
+                .filter(|edge| edge.from == [node.name.as_str()]);
+            let (node, branch) = (node.name.clone(), (*branch).to_owned());
+            match edges
+                .filter(|edge| edge.branch.as_ref() == Some(&branch))
+                .count()
+            {
+                1 => {}
+                0 => faults.push(DefinitionFault::MissingBranch { node, branch }),
+                _ => faults.push(DefinitionFault::SeveralTargets { node, branch }),
+            }
+        }
+    }
+}
+
 fn edges(topology: &Topology, faults: &mut Vec<DefinitionFault>) {
     let known: HashSet<&str> = topology
         .nodes
         .iter()
         .map(|node| node.name.as_str())
         .collect();
+    // All edges of one router count as one way out.
     let mut exits: HashMap<&str, usize> = HashMap::new();
+    let mut routed: HashSet<&str> = HashSet::new();
     for edge in &topology.edges {
         if edge.to.is_empty() || edge.from.is_empty() {
             faults.push(DefinitionFault::EmptyParallel);
         }
-        let from = edge.from.iter().filter(|name| *name != START);
-        let to = edge.to.iter().filter(|name| *name != END);
+        if edge.from.iter().any(|name| name == END) {
+            faults.push(DefinitionFault::EdgeOutOfEnd);
+        }
+        if edge.to.iter().any(|name| name == START) {
+            faults.push(DefinitionFault::EdgeIntoStart);
+        }
+        if edge.branch.is_some() && edge.from == [START] {
+            faults.push(DefinitionFault::RouterAtStart);
+        }
+        let is_node = |name: &&String| *name != START && *name != END;
+        let from = edge.from.iter().filter(is_node);
+        let to = edge.to.iter().filter(is_node);
         for name in from.chain(to) {
             if !known.contains(name.as_str()) {
                 let nearest = nearest(name, known.iter().copied()).map(str::to_owned);
@@ -86,7 +136,9 @@ fn edges(topology: &Topology, faults: &mut Vec<DefinitionFault>) {
             }
         }
         for name in &edge.from {
-            *exits.entry(name).or_default() += 1;
+            if edge.branch.is_none() || routed.insert(name) {
+                *exits.entry(name).or_default() += 1;
+            }
         }
     }
     let mut several: Vec<_> = exits
@@ -117,20 +169,32 @@ fn reachability(topology: &Topology, faults: &mut Vec<DefinitionFault>) {
             break;
         }
     }
+    let finishing = finishing(topology);
     for node in &topology.nodes {
-        if !reached.contains(node.name.as_str()) {
-            faults.push(DefinitionFault::Unreachable {
-                node: node.name.clone(),
-            });
+        let name = node.name.as_str();
+        let node = node.name.clone();
+        if !reached.contains(name) {
+            faults.push(DefinitionFault::Unreachable { node });
+        } else if !topology.edges.iter().any(|edge| edge.from.contains(&node)) {
+            faults.push(DefinitionFault::DeadEnd { node });
+        } else if !finishing.contains(name) {
+            faults.push(DefinitionFault::Endless { node });
         }
-        if !topology
-            .edges
-            .iter()
-            .any(|edge| edge.from.contains(&node.name))
-        {
-            faults.push(DefinitionFault::DeadEnd {
-                node: node.name.clone(),
-            });
+    }
+}
+
+/// The nodes from which there is a way to the end.
+fn finishing(topology: &Topology) -> HashSet<&str> {
+    let mut finishing = HashSet::from([END]);
+    loop {
+        let before = finishing.len();
+        for edge in &topology.edges {
+            if edge.to.iter().any(|name| finishing.contains(name.as_str())) {
+                finishing.extend(edge.from.iter().map(String::as_str));
+            }
+        }
+        if finishing.len() == before {
+            return finishing;
         }
     }
 }
@@ -138,23 +202,14 @@ fn reachability(topology: &Topology, faults: &mut Vec<DefinitionFault>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::graph::{Edge, GraphNode};
+    use crate::definition::topology::Edge;
 
     fn topology(nodes: &[&str], edges: &[(&str, &str)]) -> Topology {
         Topology {
-            nodes: nodes
-                .iter()
-                .map(|name| GraphNode {
-                    name: (*name).to_owned(),
-                    conditional: false,
-                })
-                .collect(),
+            nodes: nodes.iter().map(|name| GraphNode::new(*name)).collect(),
             edges: edges
                 .iter()
-                .map(|(from, to)| Edge {
-                    from: vec![(*from).to_owned()],
-                    to: vec![(*to).to_owned()],
-                })
+                .map(|(from, to)| Edge::new(vec![(*from).to_owned()], vec![(*to).to_owned()]))
                 .collect(),
         }
     }
@@ -179,10 +234,41 @@ mod tests {
             "an edge names `c`",
             "node `a` has more than one edge out",
             "nothing reaches node `lost`",
-            "node `lost` has no way out",
         ] {
             assert!(found.contains(part), "{part}\n{found}");
         }
+    }
+
+    #[test]
+    fn a_graph_must_be_able_to_end() {
+        let edges = [(START, "a"), ("a", "b"), ("b", "c")];
+        let dead = topology(&["a", "b", "c"], &edges);
+        assert_eq!(
+            found(&dead)[2],
+            "node `c` has no way out: add an edge to another node or to END"
+        );
+        let mut round = dead.clone();
+        round
+            .edges
+            .push(Edge::new(vec!["c".into()], vec!["a".into()]));
+        assert!(found(&round)[0].starts_with("from node `a` no way leads to END"));
+        round.edges.pop();
+        for (branch, to) in [("Again", "a"), ("Done", END)] {
+            round.edges.push(Edge::on_branch("c", branch, to));
+        }
+        assert_eq!(found(&round), [""; 0]);
+        round
+            .edges
+            .push(Edge::new(vec!["c".into()], vec![END.into()]));
+        assert!(found(&round)[0].starts_with("node `c` has more than one edge out"));
+    }
+
+    #[test]
+    fn start_is_only_left_and_end_only_reached() {
+        let topology = topology(&["a"], &[(START, "a"), ("a", START), (END, "a")]);
+        let found = found(&topology).join("\n");
+        assert!(found.contains("an edge leads into START"), "{found}");
+        assert!(found.contains("an edge leads out of END"), "{found}");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::route::{Choice, Route as _};
+use super::topology::{GraphNode, MAX_VISITS_DEFAULT};
 use crate::ctx::Ctx;
 use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::state::State;
@@ -18,6 +20,7 @@ use crate::step::{ResourceKey, Resources, Step};
 type Body = dyn Fn(Ctx, AnyState, Resources) -> BoxFuture<'static, Result<Delta, StepFailure>>
     + Send
     + Sync;
+type Choose = dyn Fn(&AnyState) -> Result<&'static str, StepFailure> + Send + Sync;
 type Condition = dyn Fn(&AnyState) -> Result<bool, StepFailure> + Send + Sync;
 
 /// What runs at a node, whatever the type of its state.
@@ -25,14 +28,38 @@ type Condition = dyn Fn(&AnyState) -> Result<bool, StepFailure> + Send + Sync;
 pub(crate) struct Binding {
     pub(crate) body: Arc<Body>,
     pub(crate) condition: Option<Arc<Condition>>,
+    pub(crate) router: Option<Router>,
     pub(crate) retry: RetryPolicy,
     pub(crate) resources: Vec<ResourceKey>,
+}
+
+/// What decides where a run goes on from a node.
+#[derive(Clone)]
+pub(crate) struct Router {
+    /// Every answer that there may be.
+    pub(crate) branches: &'static [&'static str],
+    pub(crate) choose: Arc<Choose>,
+}
+
+impl Router {
+    pub(crate) fn new<S: State, C: Choice>(
+        choose: impl Fn(&S) -> C + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            branches: C::Route::BRANCHES,
+            choose: Arc::new(move |state: &AnyState| {
+                let state = state.downcast::<S>().ok_or_else(wrong_state)?;
+                choose(&state).choose().map(|route| route.branch())
+            }),
+        }
+    }
 }
 
 /// A node of a workflow on states of type `S`: a step with a name and, if wanted, a condition.
 pub struct Node<S> {
     pub(crate) name: String,
     pub(crate) binding: Binding,
+    pub(crate) max_visits: Option<u32>,
     state: std::marker::PhantomData<fn(S)>,
 }
 
@@ -52,12 +79,14 @@ impl<S: State> Node<S> {
         let binding = Binding {
             body: Arc::new(body),
             condition: None,
+            router: None,
             retry: T::retry(),
             resources: T::resources(),
         };
         Self {
             name: T::NAME.to_owned(),
             binding,
+            max_visits: None,
             state: std::marker::PhantomData,
         }
     }
@@ -81,6 +110,24 @@ impl<S: State> Node<S> {
             condition(&state).decide()
         }));
         self
+    }
+
+    /// How often a run may come to the node, from 1 to
+    /// [`MAX_VISITS_LIMIT`](super::topology::MAX_VISITS_LIMIT); one more fails the run. By
+    /// default what the graph says.
+    pub fn max_visits(mut self, visits: u32) -> Self {
+        self.max_visits = Some(visits);
+        self
+    }
+
+    /// The node as the topology has it, and what is bound to it.
+    pub(crate) fn into_parts(self) -> (GraphNode, Binding) {
+        let node = GraphNode {
+            conditional: self.binding.condition.is_some(),
+            max_visits: self.max_visits.unwrap_or(MAX_VISITS_DEFAULT),
+            ..GraphNode::new(self.name)
+        };
+        (node, self.binding)
     }
 
     /// Replaces the step's number of attempts, the first time included: from 1 to 1,000.
@@ -146,5 +193,14 @@ impl Decision for bool {
 impl<E: Into<Box<dyn Error + Send + Sync>>> Decision for Result<bool, E> {
     fn decide(self) -> Result<bool, StepFailure> {
         self.map_err(|error| crate::error::StepError::new(error).into_failure())
+    }
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Router")
+            .field("branches", &self.branches)
+            .finish_non_exhaustive()
     }
 }

@@ -1,138 +1,159 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! Nodes and edges as data: what is hashed, compared with what is deployed, and drawn.
-//!
-//! A pipeline lowers to this too. An edge leads from one node, or from all the members of a parallel
-//! group, to one node, to such a group, or to the end.
+//! The builder of a graph: nodes, edges between them, and routers that choose between edges.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use crate::identifier::Version;
+use crate::state::State;
+use crate::state::erased::Typed;
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use super::Declaration;
+use super::binding::{Node, Router};
+use super::route::{Choice, Route};
+use super::topology::{Edge, Topology};
 
-/// Where every workflow begins.
-pub const START: &str = "__START__";
-
-/// Where every workflow ends.
-pub const END: &str = "__END__";
-
-/// The nodes and edges of a workflow.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Topology {
-    /// The nodes in their declared order.
-    pub nodes: Vec<GraphNode>,
-    /// The edges.
-    pub edges: Vec<Edge>,
+/// A graph on states of type `S`; `#[graph]` expands to this builder.
+///
+/// A run begins at the node that [`START`](super::topology::START) leads to, and ends where it comes to
+/// [`END`](super::topology::END). It may come to a node again, as often as `max_visits` allows.
+///
+/// # Examples
+/// ```
+/// use forktex_flow::prelude::*;
+/// use forktex_flow::definition::topology::{END, START};
+/// use forktex_flow::definition::{binding::Node, graph::Graph};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(State, Clone, Serialize, Deserialize)]
+/// struct Deploy {
+///     tries: u32,
+///     is_healthy: bool,
+/// }
+///
+/// #[step]
+/// async fn configure(_ctx: &Ctx, state: &Deploy) -> StepResult<DeployUpdate> {
+///     Ok(Deploy::update().tries(state.tries + 1).is_healthy(state.tries > 0))
+/// }
+///
+/// #[step]
+/// async fn announce(_ctx: &Ctx, _state: &Deploy) -> StepResult<()> {
+///     Ok(())
+/// }
+///
+/// #[derive(Route)]
+/// enum Verdict {
+///     Failed,
+///     Healthy,
+/// }
+///
+/// fn after_configure(state: &Deploy) -> Verdict {
+///     if state.is_healthy { Verdict::Healthy } else { Verdict::Failed }
+/// }
+///
+/// let declaration = Graph::<Deploy>::new("cloud.deploy", 1)
+///     .node(Node::of::<configure>())
+///     .node(Node::of::<announce>())
+///     .max_visits(5)
+///     .edge(START, "configure")
+///     .conditional(
+///         "configure",
+///         after_configure,
+///         [(Verdict::Failed, "configure"), (Verdict::Healthy, "announce")],
+///     )
+///     .edge("announce", END)
+///     .build();
+/// assert_eq!(declaration.topology().edges.len(), 4);
+/// ```
+#[derive(Debug)]
+#[must_use = "a graph does nothing until it is built and registered"]
+pub struct Graph<S> {
+    name: String,
+    version: Version,
+    nodes: Vec<Node<S>>,
+    edges: Vec<Edge>,
+    routers: Vec<(String, Router)>,
+    max_visits: Option<u32>,
 }
 
-/// One node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GraphNode {
-    /// Its name, unique in the workflow.
-    pub name: String,
-    /// Whether a condition decides if it is run or skipped.
-    pub conditional: bool,
-}
-
-/// One edge: taken when every node of `from` is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edge {
-    /// Where it leaves: [`START`] alone, or nodes that run in parallel.
-    pub from: Vec<String>,
-    /// Where it arrives: [`END`] alone, or nodes that run in parallel, in the order in which their
-    /// updates are merged.
-    pub to: Vec<String>,
-}
-
-impl Topology {
-    /// The topology as a set of lines: equal sets mean equal topologies, whatever the order of
-    /// declaration.
-    pub fn lines(&self) -> BTreeSet<String> {
-        let nodes = self.nodes.iter().map(|node| {
-            let when = if node.conditional { " when" } else { "" };
-            format!("node {}{when}", node.name)
-        });
-        let edges = self
-            .edges
-            .iter()
-            .map(|edge| format!("edge {} -> {}", edge.from.join(" & "), edge.to.join(" & ")));
-        nodes.chain(edges).collect()
-    }
-
-    /// The SHA-256 of [`lines`](Self::lines).
-    pub fn hash(&self) -> [u8; 32] {
-        let mut hasher = Sha256::new();
-        for line in self.lines() {
-            hasher.update(line.as_bytes());
-            hasher.update(b"\n");
-        }
-        hasher.finalize().into()
-    }
-}
-
-/// The difference between two topologies in words: `+` is only in `new`, `-` only in `old`.
-pub fn difference(old: &BTreeSet<String>, new: &BTreeSet<String>) -> String {
-    let mut text = String::new();
-    for (sign, line) in old
-        .difference(new)
-        .map(|line| ('-', line))
-        .chain(new.difference(old).map(|line| ('+', line)))
-    {
-        let separator = if text.is_empty() { "" } else { ", " };
-        let _ = write!(text, "{separator}{sign}{line}");
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn topology(nodes: &[(&str, bool)], edges: &[(&[&str], &[&str])]) -> Topology {
-        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-        Topology {
-            nodes: nodes
-                .iter()
-                .map(|(name, conditional)| GraphNode {
-                    name: (*name).to_owned(),
-                    conditional: *conditional,
-                })
-                .collect(),
-            edges: edges
-                .iter()
-                .map(|(from, to)| Edge {
-                    from: names(from),
-                    to: names(to),
-                })
-                .collect(),
+impl<S: State> Graph<S> {
+    /// A graph without nodes.
+    pub fn new(name: impl Into<String>, version: Version) -> Self {
+        Self {
+            name: name.into(),
+            version,
+            nodes: Vec::new(),
+            edges: Vec::new(),
+            routers: Vec::new(),
+            max_visits: None,
         }
     }
 
-    #[test]
-    fn the_hash_ignores_the_order_of_declaration_but_not_that_of_merging() {
-        let one = topology(
-            &[("a", false), ("b", false)],
-            &[(&[START], &["a", "b"]), (&["a", "b"], &[END])],
-        );
-        let two = topology(
-            &[("b", false), ("a", false)],
-            &[(&["a", "b"], &[END]), (&[START], &["a", "b"])],
-        );
-        let three = topology(
-            &[("a", false), ("b", false)],
-            &[(&[START], &["b", "a"]), (&["b", "a"], &[END])],
-        );
-        assert_eq!(one.hash(), two.hash());
-        assert_ne!(one.hash(), three.hash());
+    /// Adds a node.
+    pub fn node(mut self, node: Node<S>) -> Self {
+        self.nodes.push(node);
+        self
     }
 
-    #[test]
-    fn the_difference_names_both_sides() {
-        let old = topology(&[("a", false)], &[(&[START], &["a"])]);
-        let new = topology(&[("a", true)], &[(&[START], &["a"])]);
-        assert_eq!(
-            difference(&old.lines(), &new.lines()),
-            "-node a, +node a when"
-        );
+    /// Goes on from one node to another when the first is done.
+    pub fn edge(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.edges
+            .push(Edge::new(vec![from.into()], vec![to.into()]));
+        self
+    }
+
+    /// Goes on from a node to where `choose` says, which is asked of the state with the node's update in
+    /// it. Each answer must be given a target. The answer is recorded, and not asked for again after a
+    /// crash; a router that errs or panics fails the run.
+    pub fn conditional<R: Route, C: Choice<Route = R>>(
+        mut self,
+        from: impl Into<String>,
+        choose: impl Fn(&S) -> C + Send + Sync + 'static,
+        branches: impl IntoIterator<Item = (R, impl Into<String>)>,
+    ) -> Self {
+        let from = from.into();
+        for (route, to) in branches {
+            let edge = Edge::on_branch(from.clone(), route.branch(), to);
+            self.edges.push(edge);
+        }
+        self.routers.push((from, Router::new(choose)));
+        self
+    }
+
+    /// How often a run may come to one node, from 1 to
+    /// [`MAX_VISITS_LIMIT`](super::topology::MAX_VISITS_LIMIT); one more fails the run. By default 1,000.
+    pub fn max_visits(mut self, visits: u32) -> Self {
+        self.max_visits = Some(visits);
+        self
+    }
+
+    /// Ends the declaration. It is checked when a flow is built.
+    pub fn build(self) -> Declaration {
+        let Self {
+            name,
+            version,
+            nodes,
+            edges,
+            routers,
+            max_visits,
+        } = self;
+        let (nodes, mut bindings): (Vec<_>, Vec<_>) = nodes
+            .into_iter()
+            .map(|mut node| {
+                node.max_visits = node.max_visits.or(max_visits);
+                node.into_parts()
+            })
+            .unzip();
+        for (from, router) in routers {
+            // An edge names the node that misses, and that is reported.
+            let place = nodes.iter().position(|node| node.name == from);
+            if let Some(binding) = place.and_then(|place| bindings.get_mut(place)) {
+                binding.router = Some(router);
+            }
+        }
+        Declaration {
+            name,
+            version,
+            topology: Topology { nodes, edges },
+            bindings,
+            codec: Typed::<S>::codec(),
+        }
     }
 }

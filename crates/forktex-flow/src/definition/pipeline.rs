@@ -7,7 +7,7 @@ use crate::state::erased::Typed;
 
 use super::Declaration;
 use super::binding::Node;
-use super::graph::{END, Edge, GraphNode, START, Topology};
+use super::topology::{END, Edge, START, Topology};
 
 /// A pipeline on states of type `S`; `#[pipeline]` expands to this builder.
 ///
@@ -80,25 +80,13 @@ impl<S: State> Pipeline<S> {
             .collect::<Vec<_>>();
         let edges = ends
             .windows(2)
-            .map(|pair| Edge {
-                from: pair[0].clone(),
-                to: pair[1].clone(),
-            })
+            .map(|pair| Edge::new(pair[0].clone(), pair[1].clone()))
             .collect();
         let (nodes, bindings) = self
             .stages
             .into_iter()
             .flatten()
-            .map(|node| {
-                let conditional = node.binding.condition.is_some();
-                (
-                    GraphNode {
-                        name: node.name,
-                        conditional,
-                    },
-                    node.binding,
-                )
-            })
+            .map(Node::into_parts)
             .unzip();
         Declaration {
             name: self.name,

@@ -93,7 +93,25 @@ pub enum RunFailure {
         /// The last one's failure.
         failure: StepFailure,
     },
-    /// A `when` or a router erred or panicked. It is not retried.
+    /// The router of a node erred or panicked. It is not retried.
+    #[error("the router of node `{node}` failed: {failure}")]
+    RouterFailed {
+        /// The node that it stands behind.
+        node: NodeName,
+        /// What happened.
+        failure: StepFailure,
+    },
+    /// The run came to a node more often than `max_visits` allows.
+    #[error(
+        "node `{node}` was to be visited more than {max_visits} times; raise `max_visits`, or see why the cycle does not end"
+    )]
+    VisitLimit {
+        /// The node.
+        node: NodeName,
+        /// How many visits are allowed.
+        max_visits: u32,
+    },
+    /// A `when` erred or panicked. It is not retried.
     #[error("the condition of node `{node}` failed: {failure}")]
     ConditionFailed {
         /// The node whose condition it is.

@@ -35,6 +35,8 @@ pub(crate) enum Entry {
         failure: StepFailure,
         retry_after: Option<Duration>,
     },
+    /// The router of a node that is done has answered.
+    Routed { at: Visit, branch: String },
     /// What the service's reducers made of the updates of one superstep.
     Resolved { superstep: u32, delta: Delta },
     /// Every node is done.
@@ -86,6 +88,8 @@ pub(crate) struct Payload {
     pub(crate) run_failure: Option<RunFailure>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) branch: Option<String>,
 }
 
 /// The state of a run: its input with the deltas of its journal, in the order of merging.
@@ -119,6 +123,16 @@ pub(crate) fn node_records(journal: &[Recorded]) -> Vec<NodeRecord> {
         entry, recorded_at, ..
     } in journal
     {
+        if let Entry::Routed { at, branch } = entry {
+            let left = records.iter_mut().rev();
+            if let Some(record) = left
+                .filter(|record| record.name == at.node)
+                .find(|record| record.visit == at.visit)
+            {
+                record.branch = Some(branch.clone());
+            }
+            continue;
+        }
         let (at, attempt, status, duration, delta, error) = match entry {
             Entry::NodeCompleted {
                 at,
@@ -171,6 +185,7 @@ pub(crate) fn node_records(journal: &[Recorded]) -> Vec<NodeRecord> {
                 duration,
                 delta,
                 error,
+                branch: None,
                 recorded_at: *recorded_at,
             }),
         }

@@ -23,7 +23,7 @@ use super::{
     NewRun, Started, Store, StoredInstance, Then, Woken,
 };
 use crate::compile::CompiledWorkflow;
-use crate::definition::graph::difference;
+use crate::definition::topology::difference;
 use crate::error::TopologyChanged;
 use crate::identifier::{DefinitionId, Epoch, InstanceId, WorkerId};
 use crate::instance::InstanceStatus;

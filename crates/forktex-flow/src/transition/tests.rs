@@ -9,8 +9,9 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::*;
-use crate::definition::graph::{END, Edge, GraphNode, START, Topology};
+use crate::definition::topology::{END, Edge, GraphNode, START, Topology};
 use crate::error::failure::StepFailureKind;
+use crate::instance::journal::Recorded;
 use crate::state::reducer::Reducer;
 
 /// A pipeline of stages; a node whose name ends in `?` has a condition.
@@ -20,8 +21,8 @@ fn plan(stages: &[&[&str]]) -> Plan {
         .iter()
         .flat_map(|stage| stage.iter())
         .map(|name| GraphNode {
-            name: clean(name),
             conditional: name.ends_with('?'),
+            ..GraphNode::new(clean(name))
         })
         .collect();
     let groups: Vec<Vec<String>> = std::iter::once(vec![START.to_owned()])
@@ -34,10 +35,7 @@ fn plan(stages: &[&[&str]]) -> Plan {
         .collect();
     let edges = groups
         .windows(2)
-        .map(|pair| Edge {
-            from: pair[0].clone(),
-            to: pair[1].clone(),
-        })
+        .map(|pair| Edge::new(pair[0].clone(), pair[1].clone()))
         .collect();
     Plan::of(&Topology { nodes, edges }).unwrap()
 }
@@ -50,6 +48,8 @@ struct Recorder {
     failing_node: Option<usize>,
     asked: Vec<usize>,
     with: bool,
+    /// What routers answer, the last first; `Again` when there is none left.
+    answers: Vec<&'static str>,
 }
 
 impl Judge for Recorder {
@@ -69,6 +69,35 @@ impl Judge for Recorder {
         }
         Ok(!self.false_nodes.contains(&node.0))
     }
+
+    fn route(&mut self, node: NodeIndex) -> Result<&'static str, StepFailure> {
+        if self.failing_node == Some(node.0) {
+            return Err(StepFailure::new(StepFailureKind::Panic, "no answer"));
+        }
+        Ok(self.answers.pop().unwrap_or("Again"))
+    }
+}
+
+/// `a` leads to `b`, whose router leads back to `a` or to the end. `?` makes a node conditional.
+fn cycle(nodes: [&str; 2], max_visits: u32) -> Plan {
+    let [a, b] = nodes.map(|name| name.trim_end_matches('?'));
+    let nodes = nodes.map(|name| GraphNode {
+        conditional: name.ends_with('?'),
+        max_visits,
+        ..GraphNode::new(name.trim_end_matches('?'))
+    });
+    let edge = |from: &str, to: &str| Edge::new(vec![from.to_owned()], vec![to.to_owned()]);
+    let edges = vec![
+        edge(START, a),
+        edge(a, b),
+        Edge::on_branch(b, "Again", a),
+        Edge::on_branch(b, "Done", END),
+    ];
+    Plan::of(&Topology {
+        nodes: nodes.into(),
+        edges,
+    })
+    .unwrap()
 }
 
 fn set(field: &str) -> Delta {
@@ -322,17 +351,112 @@ fn a_journal_of_another_topology_does_not_replay() {
     assert!(Snapshot::replay(&plan(&[&["other"]]), &live.journal).is_none());
 }
 
+#[test]
+fn a_router_leads_round_a_cycle_until_it_says_otherwise_and_its_answers_are_recorded() {
+    let judge = Recorder {
+        answers: vec!["Done", "Again"],
+        ..Recorder::default()
+    };
+    let mut live = Live::new(cycle(["a", "b"], 10), judge);
+    for _ in 0..2 {
+        live.completes(0, set("x"));
+        assert_eq!(live.snapshot.current_nodes(&live.plan)[0].as_str(), "b");
+        live.completes(0, set("y"));
+    }
+    assert_eq!(
+        live.snapshot.position,
+        Position::Ended(InstanceStatus::Completed)
+    );
+    let routed: Vec<(u32, &str)> = live
+        .journal
+        .iter()
+        .filter_map(|recorded| match &recorded.entry {
+            Entry::Routed { at, branch } => Some((at.visit, &**branch)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(routed, [(1, "Again"), (2, "Done")]);
+    // What comes next is one commit with the checkpoint.
+    let last = &live.journal[live.journal.len() - 3..];
+    assert!(matches!(last[0].entry, Entry::NodeCompleted { .. }));
+    assert_eq!(last[2].entry, Entry::RunCompleted);
+    // The router is asked after the update of its node was merged.
+    assert_eq!(live.judge.merged.len(), 4);
+}
+
+#[test]
+fn one_visit_too_many_fails_the_run_and_names_the_node() {
+    let mut live = Live::new(cycle(["a", "b"], 2), Recorder::default());
+    for _ in 0..3 {
+        live.completes(0, Delta::new());
+    }
+    let entries = live.completes(0, Delta::new());
+    assert!(matches!(
+        ending(&entries),
+        Some((InstanceStatus::Failed, Some(RunFailure::VisitLimit { node, max_visits: 2 }))) if node.as_str() == "a"
+    ));
+}
+
+#[test]
+fn a_cycle_of_skipped_nodes_ends_at_the_limit_too() {
+    let judge = Recorder {
+        false_nodes: HashSet::from([0, 1]),
+        ..Recorder::default()
+    };
+    let live = Live::new(cycle(["a?", "b?"], 3), judge);
+    let last = &live.journal.last().unwrap().entry;
+    assert!(
+        matches!(last, Entry::RunFailed { failure: RunFailure::VisitLimit { node, .. } } if node.as_str() == "a")
+    );
+}
+
+#[test]
+fn a_router_that_fails_ends_the_run_and_keeps_the_output_before_it() {
+    let judge = Recorder {
+        failing_node: Some(1),
+        ..Recorder::default()
+    };
+    let mut live = Live::new(cycle(["a", "b"], 3), judge);
+    live.completes(0, set("x"));
+    let entries = live.completes(0, set("y"));
+    assert!(matches!(entries[0], Entry::NodeCompleted { .. }));
+    assert!(matches!(
+        ending(&entries),
+        Some((InstanceStatus::Failed, Some(RunFailure::RouterFailed { node, .. }))) if node.as_str() == "b"
+    ));
+}
+
+#[test]
+fn a_branch_that_the_plan_does_not_have_does_not_replay() {
+    let mut live = Live::new(cycle(["a", "b"], 3), Recorder::default());
+    live.completes(0, set("x"));
+    live.completes(0, set("y"));
+    for recorded in &mut live.journal {
+        if let Entry::Routed { branch, .. } = &mut recorded.entry {
+            *branch = "Elsewhere".to_owned();
+        }
+    }
+    assert!(Snapshot::replay(&live.plan, &live.journal).is_none());
+}
+
 /// Random histories: whatever happens, a live run and its replay agree, and nothing follows the end.
 #[test]
 fn any_history_replays_to_where_the_run_is() {
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..500 {
-        let plan = plan(&[&["a?"], &["b", "c?", "d"], &["e?"], &["f"]]);
+        let plan = if random.bool() {
+            plan(&[&["a?"], &["b", "c?", "d"], &["e?"], &["f"]])
+        } else {
+            cycle(["a?", "b"], 5)
+        };
         let false_nodes = (0..6).filter(|_| random.u8(..3) == 0).collect();
         let mut live = Live::new(
             plan,
             Recorder {
                 false_nodes,
+                answers: (0..4)
+                    .map(|_| ["Again", "Done"][random.usize(..2)])
+                    .collect(),
                 ..Recorder::default()
             },
         );

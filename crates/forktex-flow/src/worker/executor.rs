@@ -428,12 +428,14 @@ impl Execution {
         };
         self.snapshot = snapshot;
         self.state = state;
+        // Where nothing was journalled yet, the run begins anew: a member can fail only in a stage.
+        let mut entries = self.decide(Event::Claimed);
         let failure = StepFailure::new(
             StepFailureKind::Payload,
             &format!("the database refused the update: {error}"),
         );
         let event = self.failed(member, elapsed, failure);
-        let entries = self.decide(event);
+        entries.extend(self.decide(event));
         Box::pin(self.commit(held, entries)).await
     }
 
@@ -537,6 +539,17 @@ impl Judge for StateJudge<'_> {
         match &self.workflow.binding(node).condition {
             None => Ok(true),
             Some(condition) => catch_unwind(AssertUnwindSafe(|| condition(self.state)))
+                .unwrap_or_else(|payload| Err(StepFailure::panic(&*payload))),
+        }
+    }
+
+    fn route(&mut self, node: NodeIndex) -> Result<&'static str, StepFailure> {
+        match &self.workflow.binding(node).router {
+            None => Err(StepFailure::new(
+                StepFailureKind::Fatal,
+                "the node has no router",
+            )),
+            Some(router) => catch_unwind(AssertUnwindSafe(|| (router.choose)(self.state)))
                 .unwrap_or_else(|payload| Err(StepFailure::panic(&*payload))),
         }
     }

@@ -3,7 +3,7 @@
 
 use forktex_flow::__private::{Reducer, Registration, inventory};
 use forktex_flow::definition::Workflow;
-use forktex_flow::definition::graph::{END, START};
+use forktex_flow::definition::topology::{END, START};
 use forktex_flow::prelude::*;
 use serde::{Deserialize, Serialize};
 

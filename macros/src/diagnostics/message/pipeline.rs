@@ -6,14 +6,30 @@ use std::fmt::Display;
 use super::with_help;
 use crate::diagnostics::nearest;
 
-pub(crate) const PIPELINE_IS_NO_STRUCT: &str =
-    "a pipeline is declared on a struct: write `pub struct MyPipeline;`";
+pub(crate) fn workflow_is_no_struct(what: &str) -> String {
+    format!(
+        "a {what} is declared on a struct: write `{}`",
+        unit_struct(what)
+    )
+}
 
-pub(crate) const PIPELINE_ON_TUPLE: &str =
-    "a pipeline is declared on a unit struct, or on a struct with named fields that is its state
-= help: write `pub struct MyPipeline;`";
+pub(crate) fn workflow_on_tuple(what: &str) -> String {
+    with_help(
+        format!(
+            "a {what} is declared on a unit struct, or on a struct with named fields that is its state"
+        ),
+        format!("write `{}`", unit_struct(what)),
+    )
+}
 
-pub(crate) const GENERIC_PIPELINE: &str = "a pipeline takes no generics, lifetimes or where clause";
+pub(crate) fn generic_workflow(what: &str) -> String {
+    format!("a {what} takes no generics, lifetimes or where clause")
+}
+
+fn unit_struct(what: &str) -> String {
+    let (first, rest) = what.split_at(1);
+    format!("pub struct My{}{rest};", first.to_uppercase())
+}
 
 pub(crate) const VERSION_OUT_OF_RANGE: &str = "`version` is a whole number from 1";
 

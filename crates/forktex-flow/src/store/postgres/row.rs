@@ -78,6 +78,13 @@ impl JournalColumns {
                     ..Payload::default()
                 }),
             ),
+            Entry::Routed { branch, .. } => (
+                8,
+                Some(Payload {
+                    branch: Some(branch.clone()),
+                    ..Payload::default()
+                }),
+            ),
         };
         let payload = payload.map(|payload| json(&payload)).transpose()?;
         let columns = Self {
@@ -102,7 +109,7 @@ impl JournalColumns {
                 elapsed_us: microseconds(*elapsed),
                 ..columns.at(at)
             },
-            Entry::NodeSkipped { at } => columns.at(at),
+            Entry::NodeSkipped { at } | Entry::Routed { at, .. } => columns.at(at),
             Entry::Resolved { superstep, .. } => Self {
                 superstep: clamped(*superstep),
                 member: i16::MAX,
@@ -172,6 +179,10 @@ pub(crate) fn recorded(row: &PgRow) -> Result<Recorded, DbError> {
         },
         7 => Entry::RunCancelled {
             reason: payload.reason.unwrap_or_default(),
+        },
+        8 => Entry::Routed {
+            at: at()?,
+            branch: payload.branch.ok_or_else(missing)?,
         },
         _ => return Err(unreadable("kind")),
     };
