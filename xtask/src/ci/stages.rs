@@ -4,7 +4,9 @@
 //! or cargo compiles everything again.
 
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, fs};
 
 use crate::error::Error;
 use crate::run::{Captured, Task};
@@ -163,9 +165,41 @@ pub(super) fn package(workspace: &Workspace) -> Result<Outcome, Error> {
     let names: Vec<String> = names.collect();
     let mut task = cargo("package", &["--quiet"]).arguments(&names);
     if !workspace::is_continuous_integration() {
-        task = task.arguments(&["--allow-dirty".to_owned()]);
+        // Cargo takes a package of a registry to be the same as long as its version is, and would compile
+        // against what was packed the last time.
+        let folder = workspace.target_folder.join("package-check");
+        forget_packed(workspace, &folder)?;
+        task = task
+            .arguments(&["--allow-dirty".to_owned()])
+            .variable("CARGO_TARGET_DIR", &folder.to_string_lossy());
     }
     task.capture("package").map(Outcome::from)
+}
+
+/// Removes what cargo keeps of our own packages from earlier runs: unpacked, and compiled.
+fn forget_packed(workspace: &Workspace, folder: &Path) -> Result<(), Error> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let registries = home.map(|home| home.join("registry").join("src"));
+    let mut parents = vec![folder.join("debug").join(".fingerprint")];
+    parents.extend(registries.into_iter().flat_map(|folder| entries(&folder)));
+    for entry in parents.iter().flat_map(|parent| entries(parent)) {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy();
+        let is_ours = workspace.packages.iter().any(|package| {
+            let rest = name.strip_prefix(package.name.as_str());
+            rest.is_some_and(|rest| rest.starts_with('-') && package.publishable)
+        });
+        if is_ours {
+            fs::remove_dir_all(&entry).map_err(Error::file(&entry))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is in a folder; nothing where there is none.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
 }
 
 /// Cargo, without what only a developer needs where there is none.
