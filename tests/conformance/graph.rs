@@ -130,6 +130,14 @@ async fn c26_an_agent_loop_has_a_checkpoint_a_visit_and_ends_at_its_limit() {
     };
     assert_eq!((node.as_str(), *max_visits), ("think", 6));
     assert_eq!(failed.state.found.len(), 6, "what was done is kept");
+
+    let workflow = flow.workflow("graph.agent").unwrap();
+    let alone = workflow.drawing().to_mermaid();
+    assert!(alone.contains("n0 -->|UseTool| n1") && !alone.contains("class "));
+    let drawn = workflow.drawing_of(&done).unwrap().to_mermaid();
+    assert!(drawn.contains("n0[\"think ×6\"]") && drawn.contains("class n0,n1 completed"));
+    let other = flow.workflow("tale.pair").unwrap();
+    assert!(other.drawing_of(&done).is_none());
     flow.close().await.unwrap();
 }
 

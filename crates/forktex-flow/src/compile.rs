@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::definition::Declaration;
 use crate::definition::binding::Binding;
+use crate::definition::topology::Topology;
 use crate::error::DefinitionFault;
 use crate::identifier::{NodeName, Version, WorkflowName};
 use crate::state::erased::StateCodec;
@@ -23,6 +24,7 @@ pub(crate) struct CompiledWorkflow {
     pub(crate) name: WorkflowName,
     pub(crate) version: Version,
     pub(crate) plan: Plan,
+    pub(crate) topology: Arc<Topology>,
     pub(crate) topology_lines: BTreeSet<String>,
     pub(crate) topology_hash: [u8; 32],
     pub(crate) state_hash: [u8; 32],
@@ -76,6 +78,7 @@ pub(crate) fn compile(declaration: Declaration) -> Result<CompiledWorkflow, Vec<
         plan,
         topology_lines: declaration.topology.lines(),
         topology_hash: declaration.topology.hash(),
+        topology: Arc::new(declaration.topology),
         state_hash: state_hash.finalize().into(),
         codec: declaration.codec,
         bindings: declaration.bindings,

@@ -5,6 +5,7 @@
 //! the compiler's, which finds every fault rather than the first.
 
 pub mod binding;
+pub mod drawing;
 pub mod graph;
 pub mod pipeline;
 pub mod route;

@@ -13,7 +13,9 @@ use forktex_db::{Db, MigrateError, Migration, MigrationReport, Migrator};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::compile::CompiledWorkflow;
 use crate::definition::Workflow;
+use crate::definition::drawing::Drawing;
 use crate::driver::Driver;
 use crate::error::{DriverError, ReadError, StartError, TopologyChanged};
 use crate::handle::{Access, Run, read};
@@ -201,7 +203,7 @@ impl Flow {
         let versions = self.0.registry.versions(name);
         Ok(WorkflowHandle {
             flow: self.clone(),
-            name: newest.name.clone(),
+            newest: Arc::clone(newest),
             versions,
         })
     }
@@ -319,14 +321,14 @@ pub enum Role {
 #[derive(Debug, Clone)]
 pub struct WorkflowHandle {
     flow: Flow,
-    name: WorkflowName,
+    newest: Arc<CompiledWorkflow>,
     versions: Vec<Version>,
 }
 
 impl WorkflowHandle {
     /// Its name.
     pub fn name(&self) -> &WorkflowName {
-        &self.name
+        &self.newest.name
     }
 
     /// The versions that are registered here, oldest first.
@@ -336,7 +338,40 @@ impl WorkflowHandle {
 
     /// Starts a run of the newest version. Await the builder.
     pub fn start(&self, state: Value) -> RunBuilder {
-        self.flow.run(self.name.as_str()).state(state)
+        self.flow.run(self.name().as_str()).state(state)
+    }
+
+    /// The newest version, to be drawn.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use forktex_flow::{Flow, FlowError, InstanceId, Run};
+    /// # async fn example(flow: Flow, run: Run) -> Result<(), Box<dyn std::error::Error>> {
+    /// let deploy = flow.workflow("cloud.deploy.up")?;
+    /// println!("{}", deploy.drawing().to_mermaid());
+    ///
+    /// let run = run.refresh().await?;
+    /// if let Some(drawing) = deploy.drawing_of(&run) {
+    ///     println!("{}", drawing.to_dot());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn drawing(&self) -> Drawing {
+        Drawing::new(Arc::clone(&self.newest.topology))
+    }
+
+    /// The version that a run is pinned to, to be drawn with the course of the run in colours. None where
+    /// the run is one of another workflow, or its version is not registered here.
+    pub fn drawing_of<S>(&self, run: &Instance<S>) -> Option<Drawing> {
+        if run.workflow_name != self.newest.name {
+            return None;
+        }
+        let registry = &self.flow.0.registry;
+        let workflow = registry
+            .find(self.name().as_str(), Some(run.version))
+            .ok()?;
+        Some(Drawing::new(Arc::clone(&workflow.topology)).with_run(run))
     }
 }
 

@@ -121,8 +121,9 @@ pub(super) fn test(_: &Workspace) -> Result<Outcome, Error> {
 }
 
 /// The programs that end by themselves and say so: name, arguments, last line.
-const EXAMPLES: [(&str, &[&str], &str); 2] = [
+const EXAMPLES: [(&str, &[&str], &str); 3] = [
     (demo::EXAMPLE, &[demo::ARGUMENT], demo::LAST_LINE),
+    ("agent_loop", &[], "agent_loop: ok"),
     ("tenant_shop", &[], "tenant_shop: ok"),
 ];
 
