@@ -184,10 +184,14 @@ impl Course<'_> {
             return;
         };
         match self.judge.route(node) {
-            Ok(branch) => {
+            Ok(branch) if self.snapshot.target_of(self.plan, branch).is_some() => {
                 let branch = branch.to_owned();
                 self.record(Entry::Routed { at, branch });
             }
+            Ok(branch) => self.fail(RunFailure::GraphStuck {
+                node: at.node,
+                branch: branch.to_owned(),
+            }),
             Err(failure) => self.fail(RunFailure::RouterFailed {
                 node: at.node,
                 failure,

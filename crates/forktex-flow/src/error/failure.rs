@@ -101,6 +101,14 @@ pub enum RunFailure {
         /// What happened.
         failure: StepFailure,
     },
+    /// No edge leads on from where the run is.
+    #[error("the router of node `{node}` answered `{branch}`, for which there is no edge")]
+    GraphStuck {
+        /// The node.
+        node: NodeName,
+        /// The answer.
+        branch: String,
+    },
     /// The run came to a node more often than `max_visits` allows.
     #[error(
         "node `{node}` was to be visited more than {max_visits} times; raise `max_visits`, or see why the cycle does not end"

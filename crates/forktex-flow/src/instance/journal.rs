@@ -4,6 +4,7 @@
 //! A checkpoint, the state change and the event are one entry, so they cannot come apart. Folding a
 //! journal needs neither the workflow's code nor its plan.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -119,16 +120,14 @@ pub(crate) fn fold_state(input: Value, journal: &[Recorded]) -> Result<Value, Fo
 /// The visits of nodes that a journal tells of, in order.
 pub(crate) fn node_records(journal: &[Recorded]) -> Vec<NodeRecord> {
     let mut records: Vec<NodeRecord> = Vec::new();
+    let mut places: HashMap<(&NodeName, u32), usize> = HashMap::new();
     for Recorded {
         entry, recorded_at, ..
     } in journal
     {
         if let Entry::Routed { at, branch } = entry {
-            let left = records.iter_mut().rev();
-            if let Some(record) = left
-                .filter(|record| record.name == at.node)
-                .find(|record| record.visit == at.visit)
-            {
+            let place = places.get(&(&at.node, at.visit)).copied();
+            if let Some(record) = place.and_then(|place| records.get_mut(place)) {
                 record.branch = Some(branch.clone());
             }
             continue;
@@ -164,11 +163,8 @@ pub(crate) fn node_records(journal: &[Recorded]) -> Vec<NodeRecord> {
             }
             _ => continue,
         };
-        let known = records
-            .iter_mut()
-            .rev()
-            .find(|record| record.name == at.node && record.visit == at.visit);
-        match known {
+        let place = *places.entry((&at.node, at.visit)).or_insert(records.len());
+        match records.get_mut(place) {
             Some(record) => {
                 record.attempt = attempt;
                 record.status = status;

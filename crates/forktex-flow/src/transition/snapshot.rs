@@ -239,6 +239,16 @@ impl Snapshot {
 
     fn routed(&mut self, plan: &Plan, at: &Visit, branch: &str) -> Option<()> {
         let (_, here) = self.routing(plan)?;
+        let target = self.target_of(plan, branch)?;
+        if here != *at {
+            return None;
+        }
+        self.enter(plan, target);
+        Some(())
+    }
+
+    /// Where an answer of the router that is asked leads.
+    pub(super) fn target_of(&self, plan: &Plan, branch: &str) -> Option<Target> {
         let Position::Routing { stage } = self.position else {
             return None;
         };
@@ -246,11 +256,7 @@ impl Snapshot {
             return None;
         };
         let (_, target) = branches.iter().find(|(name, _)| name == branch)?;
-        if here != *at {
-            return None;
-        }
-        self.enter(plan, *target);
-        Some(())
+        Some(*target)
     }
 
     /// The node whose router is to answer, and the journal's words for it.

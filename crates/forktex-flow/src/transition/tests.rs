@@ -427,6 +427,22 @@ fn a_router_that_fails_ends_the_run_and_keeps_the_output_before_it() {
 }
 
 #[test]
+fn c25_an_answer_without_an_edge_fails_the_run_and_names_the_node() {
+    let judge = Recorder {
+        answers: vec!["Elsewhere"],
+        ..Recorder::default()
+    };
+    let mut live = Live::new(cycle(["a", "b"], 3), judge);
+    live.completes(0, set("x"));
+    let entries = live.completes(0, set("y"));
+    assert!(matches!(
+        ending(&entries),
+        Some((InstanceStatus::Failed, Some(RunFailure::GraphStuck { node, branch })))
+            if node.as_str() == "b" && branch == "Elsewhere"
+    ));
+}
+
+#[test]
 fn a_branch_that_the_plan_does_not_have_does_not_replay() {
     let mut live = Live::new(cycle(["a", "b"], 3), Recorder::default());
     live.completes(0, set("x"));
