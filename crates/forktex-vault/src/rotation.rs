@@ -93,9 +93,10 @@ pub fn rotate_blobs(db: &Db, table: impl Into<String>, column: impl Into<String>
 /// until then. A row that cannot be opened is noted in the table `quarantine` (its id, and the kind of
 /// the failure, never its value) and left as it is; each later run tries it again.
 ///
-/// It holds two connections of the pool (three while it reads ahead), and in memory at most three
-/// batches: each has up to [`batch_rows`](Self::batch_rows) rows and ends after 8 MiB of values. The
-/// time at which a value was sealed is kept, so that [`BoundVault::age_max`](crate::BoundVault::age_max)
+/// It holds three connections of the pool, and in memory at most three batches, of which one is read,
+/// one sealed and one written: each has up to [`batch_rows`](Self::batch_rows) rows and ends after 8 MiB
+/// of values. Where a batch finds nothing to do, the next is looked at on the server alone, and is longer.
+/// The time at which a value was sealed is kept, so that [`BoundVault::age_max`](crate::BoundVault::age_max)
 /// means the same before and after.
 #[must_use = "a rotation does nothing until `run`, `seal` or another verb is called"]
 pub struct Rotation<K = Tokens> {
@@ -219,7 +220,8 @@ impl<K> Rotation<K> {
         self
     }
 
-    /// Waits after each batch, to spare the server. Default: not at all.
+    /// Waits after each batch, to spare the server. Default: not at all. The batch after is read before
+    /// the pause; a row that changes in it is visited again.
     pub fn pause_between_batches(mut self, pause: Duration) -> Self {
         self.pace.pause = pause;
         self
@@ -252,8 +254,10 @@ impl<K> Rotation<K> {
     /// Runs passes until one finds nothing left to do, and reports what was done since the rotation was
     /// begun, interrupted runs included.
     ///
-    /// A batch costs one read, and one transaction with an update and the checkpoint; reading and
-    /// writing overlap. A pass that only looks costs the reads and the checkpoints.
+    /// A batch costs one read, and one transaction of one statement, which writes the values and the
+    /// checkpoint; reading, sealing and writing overlap. A pass that only looks costs the checkpoints and
+    /// reads of up to 32,000 rows each, without their values; of Fernet tokens it opens each, since only who
+    /// has the key can tell.
     ///
     /// # Errors
     /// What was done before is kept, and the same call goes on from there.
