@@ -75,6 +75,12 @@ fn refuse(state: &Agent) -> Result<Next, String> {
 )]
 struct Refused;
 
+#[pipeline(
+    name = "graph.undecided", version = 1, state = Agent,
+    steps = [note, step(note, name = "second", when = |agent| refuse(agent).map(|_| true))],
+)]
+struct Undecided;
+
 #[graph(
     name = "graph.noted", version = 1, state = Agent,
     topology = [edge(START, note), edge(note, END)],
@@ -142,7 +148,7 @@ async fn c26_an_agent_loop_has_a_checkpoint_a_visit_and_ends_at_its_limit() {
 }
 
 #[tokio::test]
-async fn c29a_a_router_that_errs_or_panics_fails_the_run_with_its_node_and_the_worker_lives() {
+async fn c29a_a_router_or_a_when_that_errs_or_panics_fails_the_run_and_the_worker_lives() {
     let world = World::create().await;
     let flow = world.flow(Cast::default()).await;
     flow.start_driver().await.unwrap();
@@ -157,6 +163,14 @@ async fn c29a_a_router_that_errs_or_panics_fails_the_run_with_its_node_and_the_w
         // The output before it is kept, and the router was not asked again.
         assert_eq!(failed.state.found, ["noted"]);
         assert_eq!(failed.nodes.len(), 1);
+
+        let run = flow.start(Undecided, asking(rounds)).await.unwrap();
+        let failed = ended(&run).await;
+        let Some(RunFailure::ConditionFailed { node, failure }) = &failed.failure else {
+            panic!("{:?}", failed.failure);
+        };
+        assert_eq!((node.as_str(), &*failure.message), ("second", expected));
+        assert_eq!(failed.state.found, ["noted"]);
     }
     let later = flow.start(AgentLoop, asking(0)).await.unwrap();
     assert_eq!(ended(&later).await.status, InstanceStatus::Completed);

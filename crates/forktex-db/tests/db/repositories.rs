@@ -70,9 +70,8 @@ async fn what_is_not_there_is_not_found() {
     assert_eq!(users.count(User::id().eq(id)).await, Ok(0));
 }
 
-/// Conformance c54.
 #[tokio::test]
-async fn a_duplicate_names_its_index_and_nothing_of_the_row() {
+async fn c54_a_duplicate_names_its_index_and_nothing_of_the_row() {
     let models = Models::create().await;
     let db = &models.db;
     let mut tx = db.begin().await.unwrap();
@@ -97,9 +96,8 @@ async fn a_duplicate_names_its_index_and_nothing_of_the_row() {
     assert!(!format!("{refused} {refused:?}").contains("s3cret"));
 }
 
-/// Conformance c54.
 #[tokio::test]
-async fn an_archived_row_is_hidden_and_leaves_its_unique_values_to_others() {
+async fn c54_an_archived_row_is_hidden_and_leaves_its_unique_values_to_others() {
     let models = Models::create().await;
     let db = &models.db;
     let mut tx = db.begin().await.unwrap();
