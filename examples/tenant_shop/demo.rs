@@ -113,7 +113,8 @@ async fn payments(db: &Db, north: Uuid, south: Uuid) -> Outcome {
         limit: 1,
     };
     let page = service::list(db, north, request).await?;
-    let invoice = page.items.first().ok_or("there is no invoice")?.id;
+    let before = page.items.first().ok_or("there is no invoice")?;
+    let invoice = before.id;
     let (one, other) = tokio::try_join!(
         service::pay(db, north, invoice),
         service::pay(db, north, invoice)
@@ -122,6 +123,11 @@ async fn payments(db: &Db, north: Uuid, south: Uuid) -> Outcome {
         .into_iter()
         .filter(|paid| *paid == Payment::Noted);
     check(noted.count() == 1, "of two payments at once, one is noted")?;
+    let late = service::save(db, north, before).await;
+    check(
+        matches!(late, Err(DbError::Conflict { .. })),
+        "an edit of what was read before the payment does not undo it",
+    )?;
     let foreign = service::pay(db, south, invoice).await;
     check(
         foreign == Err(DbError::NotFound),

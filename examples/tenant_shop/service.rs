@@ -13,9 +13,6 @@ use crate::models::{Client, Invoice, NewClient, NewInvoice};
 /// What callers may filter invoices by. `iban` is encrypted and would be refused in any case.
 const FILTERABLE: &[&str] = &["number", "cents", "paid_at", "created_at"];
 
-/// How many times an action is tried again that lost a race.
-const RETRIES: u32 = 3;
-
 /// Connects. Encrypted fields are sealed and opened by the vault; cursors are signed, so that callers
 /// cannot make up their own.
 pub(crate) async fn connect(url: &str, vault: Vault, cursor_secret: &[u8]) -> Result<Db, DbError> {
@@ -89,18 +86,28 @@ pub(crate) async fn list(
 /// Notes that an invoice was paid, once: `AlreadyPaid` for the second caller, however close they come.
 pub(crate) async fn pay(db: &Db, org: Uuid, invoice: Uuid) -> Result<Payment, DbError> {
     db.for_org(org)
-        .retrying(RETRIES)
         .transaction(async |tx| {
             let mut scope = tx.for_org(org).await?;
             let mut invoices = scope.repository::<Invoice>();
-            let mut found = invoices.get(invoice).await?;
+            // The second caller waits here, and then reads what the first has written.
+            let mut found = invoices.get_for_update(invoice).await?;
             if found.paid_at.is_some() {
                 return Ok(Payment::AlreadyPaid);
             }
             found.paid_at = Some(OffsetDateTime::now_utc());
-            // Refused if somebody has changed the invoice since; then all of this runs again.
             invoices.update(&found).await?;
             Ok(Payment::Noted)
+        })
+        .await
+}
+
+/// Saves an invoice that somebody has had before them for a while: `Conflict` if another has changed it
+/// since they read it.
+pub(crate) async fn save(db: &Db, org: Uuid, edited: &Invoice) -> Result<Invoice, DbError> {
+    db.for_org(org)
+        .transaction(async |tx| {
+            let mut scope = tx.for_org(org).await?;
+            scope.repository::<Invoice>().update(edited).await
         })
         .await
 }

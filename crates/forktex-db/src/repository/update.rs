@@ -19,7 +19,9 @@ impl<M: Model> Repository<'_, M> {
     ///
     /// # Errors
     /// - [`DbError::Conflict`] when the row was changed since it was read; found out by one round trip
-    ///   more;
+    ///   more. [`Db::retrying`](crate::Db::retrying) does not run it again, since what the row was read
+    ///   for may not hold any more; where it is read in the same transaction,
+    ///   [`get_for_update`](Self::get_for_update) keeps others from it meanwhile;
     /// - [`DbError::NotFound`] when there is no such row, or it is archived;
     /// - those of [`create`](Self::create).
     pub async fn update(&mut self, row: &M) -> Result<M, DbError> {
