@@ -171,7 +171,10 @@ impl Course<'_> {
                             .all(|member| member.progress == Progress::Ready) =>
                 {
                     stage_asked = Some(superstep);
-                    self.skip_members();
+                    match self.visit_limit() {
+                        Some(failure) => self.fail(failure),
+                        None => self.skip_members(),
+                    }
                 }
                 Position::Finished => self.record(Entry::RunCompleted),
                 Position::Start | Position::At { .. } | Position::Ended(_) => return,
@@ -199,26 +202,28 @@ impl Course<'_> {
         }
     }
 
+    /// The failure of a run that came to a node of its stage more often than it may.
+    fn visit_limit(&self) -> Option<RunFailure> {
+        let Position::At { members, .. } = &self.snapshot.position else {
+            return None;
+        };
+        let limit = |node| self.plan.max_visits(node);
+        let beyond = members
+            .iter()
+            .find(|member| member.visit > limit(member.node))?;
+        Some(RunFailure::VisitLimit {
+            node: self.plan.name(beyond.node).clone(),
+            max_visits: limit(beyond.node),
+        })
+    }
+
     /// Asks the conditions of the stage just entered.
     fn skip_members(&mut self) {
         let Position::At { members, .. } = &self.snapshot.position else {
             return;
         };
-        let entered: Vec<(NodeIndex, u32)> = members
-            .iter()
-            .map(|member| (member.node, member.visit))
-            .collect();
-        let max_visits = |node| self.plan.max_visits(node);
-        if let Some((node, _)) = entered
-            .iter()
-            .find(|(node, visit)| *visit > max_visits(*node))
-        {
-            return self.fail(RunFailure::VisitLimit {
-                node: self.plan.name(*node).clone(),
-                max_visits: max_visits(*node),
-            });
-        }
-        for (index, (node, _)) in entered.into_iter().enumerate() {
+        let nodes: Vec<NodeIndex> = members.iter().map(|member| member.node).collect();
+        for (index, node) in nodes.into_iter().enumerate() {
             if !self.plan.is_conditional(node) {
                 continue;
             }

@@ -385,8 +385,9 @@ impl<K> Rotation<K> {
             },
         };
         let (schema, pace) = (&self.schema, self.pace.clone());
-        let sweep = Sweep::new(&self.db, schema, names, facts, identity, work, pace)?;
-        Ok(sweep)
+        Ok(Sweep::new(
+            &self.db, schema, names, facts, identity, work, pace,
+        )?)
     }
 }
 

@@ -116,10 +116,14 @@ impl Drawing {
                 mark: Mark::Current,
                 visits: 1,
             });
-            // A node that waits for another attempt is shown as such.
-            if course.mark != Mark::Retrying {
-                course.mark = Mark::Current;
+            match course.mark {
+                // It waits for another attempt, and is shown so.
+                Mark::Retrying => continue,
+                // The run has come again, and this visit has no record yet.
+                Mark::Completed | Mark::Skipped => course.visits += 1,
+                Mark::Failed | Mark::Current => {}
             }
+            course.mark = Mark::Current;
         }
         self
     }
