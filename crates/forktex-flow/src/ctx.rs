@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! What a step knows of its run: [`Ctx`].
 //!
-//! A context is plain data and a cancellation token; it holds no connection, so that a step can be
-//! called from a unit test with [`Ctx::for_test`].
+//! A context is plain data, a cancellation token, and a way to the executor of the run; it holds no
+//! connection, so that a step can be called from a unit test with [`Ctx::for_test`].
 
+pub(crate) mod call;
+mod children;
+mod durable;
+
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
+
+use call::Calls;
+pub use children::{CHILDREN_MAX, Child, ChildFailure, MapCall, SpawnCall, WaitCall};
+pub use durable::{AwaitSignal, AwaitSignalWithin, Sleep};
 
 use crate::identifier::{InstanceId, Namespace, NodeName, Version, WorkflowName};
 
@@ -20,6 +29,10 @@ pub struct Ctx {
     visit: u32,
     attempt: u32,
     cancelled: CancellationToken,
+    /// None in a unit test.
+    calls: Option<Calls>,
+    /// The signals that a unit test gave.
+    test_signals: Arc<Mutex<VecDeque<(String, Value)>>>,
 }
 
 /// What all the steps of one run share.
@@ -39,6 +52,7 @@ impl Ctx {
         visit: u32,
         attempt: u32,
         cancelled: CancellationToken,
+        calls: Option<Calls>,
     ) -> Self {
         Self {
             run,
@@ -46,6 +60,8 @@ impl Ctx {
             visit,
             attempt,
             cancelled,
+            calls,
+            test_signals: Arc::default(),
         }
     }
 
@@ -72,7 +88,14 @@ impl Ctx {
             1,
             1,
             CancellationToken::new(),
+            None,
         )
+    }
+
+    fn test_signals(&self) -> MutexGuard<'_, VecDeque<(String, Value)>> {
+        self.test_signals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The run.

@@ -5,6 +5,7 @@
 //! [`failure`].
 
 pub mod failure;
+mod signal;
 
 use std::error::Error;
 use std::fmt;
@@ -16,6 +17,8 @@ use crate::identifier::{InstanceId, InvalidName, Namespace, Version, WorkflowNam
 use crate::instance::{Instance, InstanceStatus};
 use crate::state::StateError;
 use crate::state::payload::PayloadError;
+pub use signal::SignalError;
+
 use failure::{StepFailure, StepFailureKind, with_causes};
 
 /// What a step returns: its update, or the error of this attempt.
@@ -59,7 +62,11 @@ impl StepError {
 
     /// Whether another attempt may be made.
     pub fn is_fatal(&self) -> bool {
-        self.0.kind == StepFailureKind::Fatal
+        !self.0.kind.is_retryable()
+    }
+
+    pub(crate) fn from_failure(failure: StepFailure) -> Self {
+        Self(failure)
     }
 
     pub(crate) fn into_failure(self) -> StepFailure {
@@ -169,6 +176,25 @@ pub enum DefinitionFault {
         node: String,
         /// The answer.
         branch: String,
+    },
+    /// An edge that waits leaves the start.
+    #[error("an edge that waits leaves START: begin with a node, and let the edge leave that")]
+    WaitAtStart,
+    /// Two edges out of a node wait for the same.
+    #[error("two edges out of node `{node}` wait {wait}: keep one")]
+    DuplicateWait {
+        /// The node.
+        node: String,
+        /// What they wait for.
+        wait: String,
+    },
+    /// An edge waits for too short or too long a time.
+    #[error("an edge out of node `{node}` waits {wait}: the time must be from 1 ms to 3650 days")]
+    WaitOutOfRange {
+        /// The node.
+        node: String,
+        /// What it waits for.
+        wait: String,
     },
     /// A limit of visits is out of its range.
     #[error("max_visits of node `{node}` must be from 1 to {limit}")]
@@ -518,6 +544,9 @@ pub enum FlowError {
     /// From cancelling a run.
     #[error(transparent)]
     Cancel(#[from] CancelError),
+    /// From sending a signal.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
 }
 
 impl<S: fmt::Debug + Send + Sync + 'static> From<WaitError<S>> for FlowError {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! A handle to one run: read it, wait for it, cancel it.
+//! A handle to one run: read it, wait for it, send it signals, cancel it.
+
+mod send;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::future::IntoFuture;
-use std::marker::PhantomData;
+use std::marker::{self, PhantomData};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,17 +15,19 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
+pub use send::{Send, Sent};
+
+pub use crate::clock::GRACE_PERIOD_DEFAULT;
 use crate::error::{CancelError, ReadError, WaitError};
 use crate::identifier::{InstanceId, NodeName};
 use crate::instance::journal::{Entry, Recorded, fold_state, node_records};
 use crate::instance::{Instance, InstanceStatus, NodeStatus};
 use crate::registry::Registry;
+use crate::signal::Signal;
 use crate::state::StateError;
+use crate::state::payload::{self, PayloadError};
 use crate::store::{Cancelled, Store};
 use crate::transition::Snapshot;
-
-/// How long an owner may take to end a cancelled run by default.
-pub const GRACE_PERIOD_DEFAULT: Duration = Duration::from_secs(30);
 
 /// How often a run that is waited for is looked up when no notification comes.
 pub(crate) const WAIT_POLL: Duration = Duration::from_secs(1);
@@ -40,7 +44,9 @@ pub(crate) struct Access {
     pub(crate) registry: Arc<Registry>,
     pub(crate) endings: Endings,
     /// Tells the worker of this process, and those of others, that a cancellation was asked for.
-    pub(crate) cancel_notice: Box<dyn Fn(InstanceId) + Send + Sync>,
+    pub(crate) cancel_notice: Box<dyn Fn(InstanceId) + marker::Send + Sync>,
+    /// Tells them that a message has come.
+    pub(crate) message_notice: Box<dyn Fn() + marker::Send + Sync>,
 }
 
 /// One run, with the type of its state: `serde_json::Value` where it was named at run time.
@@ -66,6 +72,42 @@ impl<S> Run<S> {
         self.instance_id
     }
 
+    /// Sends a signal to the run.
+    ///
+    /// It is kept until the run waits for it, however early it comes; signals of one name are taken in
+    /// the order of sending, each once. One statement.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use forktex_flow::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct EmailVerified { email: String }
+    /// # impl Signal for EmailVerified { const NAME: &'static str = "email.verified"; }
+    /// # async fn example(run: Run) -> Result<(), FlowError> {
+    /// run.send(EmailVerified { email: "a@example.org".into() })
+    ///     .idempotency_key("mail-1")
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a message is given away when it is sent"
+    )]
+    pub fn send<G: Signal>(&self, signal: G) -> Send<'static> {
+        self.send_json(G::NAME.to_owned(), payload::to_value(&signal))
+    }
+
+    /// As [`send`](Self::send), for a signal that is known by its name.
+    pub fn send_named(&self, name: impl Into<String>, payload: Value) -> Send<'static> {
+        self.send_json(name.into(), Ok(payload))
+    }
+
+    fn send_json(&self, name: String, payload: Result<Value, PayloadError>) -> Send<'static> {
+        Send::new(self.instance_id, Arc::clone(&self.access), name, payload)
+    }
+
     /// Asks for the run's end.
     ///
     /// A run that no worker holds ends at once. Otherwise its steps are told through
@@ -84,7 +126,7 @@ impl<S> Run<S> {
     }
 }
 
-impl<S: DeserializeOwned + Send + 'static> Run<S> {
+impl<S: DeserializeOwned + marker::Send + 'static> Run<S> {
     /// Reads the run as it is now. Two statements.
     ///
     /// # Errors
@@ -136,7 +178,7 @@ impl<S> Wait<S> {
     }
 }
 
-impl<S: DeserializeOwned + Send + 'static> IntoFuture for Wait<S> {
+impl<S: DeserializeOwned + marker::Send + 'static> IntoFuture for Wait<S> {
     type Output = Result<Instance<S>, WaitError<S>>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
@@ -160,7 +202,7 @@ impl<S: DeserializeOwned + Send + 'static> IntoFuture for Wait<S> {
     }
 }
 
-impl<S: DeserializeOwned + Send + 'static> Run<S> {
+impl<S: DeserializeOwned + marker::Send + 'static> Run<S> {
     async fn ended(&self) -> Result<Instance<S>, ReadError> {
         let mut failures = 0;
         loop {

@@ -9,15 +9,17 @@ mod snapshot;
 
 use std::time::Duration;
 
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::compile::plan::{NodeIndex, Plan, Target};
+use crate::definition::topology::EdgeWait;
 use crate::error::failure::{RunFailure, StepFailure};
 use crate::instance::InstanceStatus;
-use crate::instance::journal::{Entry, RESOLVED_MEMBER};
+use crate::instance::journal::{Call, Entry, MessageId, RESOLVED_MEMBER};
 use crate::state::delta::Delta;
+pub(crate) use snapshot::{Awaited, Position, Snapshot};
 use snapshot::{Closed, Progress};
-pub(crate) use snapshot::{Position, Snapshot};
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -36,6 +38,16 @@ pub(crate) enum Event {
         failure: StepFailure,
         retry_after: Option<Duration>,
     },
+    /// A durable call of a member has its answer, or what it waits for.
+    Called { member: usize, call: Call },
+    /// A signal that an edge waits for is in the inbox.
+    Signalled {
+        message: MessageId,
+        signal: String,
+        payload: Value,
+    },
+    /// The time has passed that an edge waits for.
+    TimerFired,
 }
 
 /// What the core asks of the run's state.
@@ -45,6 +57,15 @@ pub(crate) trait Judge {
 
     /// Whether the node's condition holds on the merged state.
     fn holds(&mut self, node: NodeIndex) -> Result<bool, StepFailure>;
+
+    /// Merges the update that a signal behind the node stands for. Returns it with what `with`
+    /// reducers made of it in their place.
+    fn signalled(
+        &mut self,
+        node: NodeIndex,
+        signal: &str,
+        payload: Value,
+    ) -> Result<Delta, StepFailure>;
 
     /// The branch that the node's router chooses on the merged state.
     fn route(&mut self, node: NodeIndex) -> Result<&'static str, StepFailure>;
@@ -81,6 +102,17 @@ pub(crate) fn transition(
         } => {
             course.failed(member, elapsed, failure, retry_after);
         }
+        Event::Called { member, call } => {
+            if let Some(at) = course.snapshot.visit(plan, member) {
+                course.record(Entry::Called { at, call });
+            }
+        }
+        Event::Signalled {
+            message,
+            signal,
+            payload,
+        } => course.signalled(message, signal, payload),
+        Event::TimerFired => course.timer_fired(),
     }
     course.entries
 }
@@ -104,7 +136,45 @@ impl Course<'_> {
             }
             // The process died between the last checkpoint and the record of what comes next.
             Position::Routing { .. } | Position::Finished => self.go_on(),
-            Position::At { .. } | Position::Ended(_) => {}
+            Position::At { .. } | Position::Waiting { .. } | Position::Ended(_) => {}
+        }
+    }
+
+    fn signalled(&mut self, message: MessageId, signal: String, payload: Value) {
+        let is_it = |wait: &EdgeWait| matches!(wait, EdgeWait::Signal(name) if *name == signal);
+        let Some((node, at)) = self.snapshot.between(self.plan) else {
+            return;
+        };
+        if self.snapshot.way(self.plan, is_it).is_none() {
+            return;
+        }
+        match self.judge.signalled(node, &signal, payload) {
+            Ok(delta) => {
+                self.record(Entry::Signalled {
+                    at,
+                    message,
+                    signal,
+                    delta,
+                });
+                self.go_on();
+            }
+            // Whoever sent it must not be able to end the run by it.
+            Err(failure) => self.record(Entry::SignalRefused {
+                at,
+                message,
+                signal,
+                failure,
+            }),
+        }
+    }
+
+    fn timer_fired(&mut self) {
+        let is_it = |wait: &EdgeWait| matches!(wait, EdgeWait::After(_));
+        if let Some((_, at)) = self.snapshot.between(self.plan)
+            && self.snapshot.way(self.plan, is_it).is_some()
+        {
+            self.record(Entry::TimerFired { at });
+            self.go_on();
         }
     }
 
@@ -177,13 +247,16 @@ impl Course<'_> {
                     }
                 }
                 Position::Finished => self.record(Entry::RunCompleted),
-                Position::Start | Position::At { .. } | Position::Ended(_) => return,
+                Position::Start
+                | Position::At { .. }
+                | Position::Waiting { .. }
+                | Position::Ended(_) => return,
             }
         }
     }
 
     fn route(&mut self) {
-        let Some((node, at)) = self.snapshot.routing(self.plan) else {
+        let Some((node, at)) = self.snapshot.between(self.plan) else {
             return;
         };
         match self.judge.route(node) {
@@ -312,7 +385,10 @@ pub(crate) fn cancelled(entries: Vec<Entry>, reason: String) -> Vec<Entry> {
         .filter(|entry| {
             matches!(
                 entry,
-                Entry::NodeCompleted { .. } | Entry::AttemptFailed { .. } | Entry::Resolved { .. }
+                Entry::NodeCompleted { .. }
+                    | Entry::AttemptFailed { .. }
+                    | Entry::Resolved { .. }
+                    | Entry::Called { .. }
             )
         })
         .chain(std::iter::once(Entry::RunCancelled { reason }))

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::definition::topology::{END, Edge, START, Topology};
+use crate::definition::topology::{END, Edge, EdgeWait, START, Topology};
 use crate::identifier::NodeName;
 
 /// A node's place in [`Plan::nodes`].
@@ -41,6 +41,15 @@ pub(crate) enum Exit {
     To(Target),
     /// Where the router of its only member says: the targets by the names of their branches.
     Route(Vec<(String, Target)>),
+    /// Where the first of several events leads.
+    Wait(Vec<Way>),
+}
+
+/// A way out of a stage that is taken when what it waits for has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) wait: EdgeWait,
+    pub(crate) target: Target,
 }
 
 /// A place that an edge leads to.
@@ -89,6 +98,15 @@ impl Plan {
         let exit_of = |group: &[String]| {
             let mut edges = topology.edges.iter().filter(|edge| edge.from == group);
             let first = edges.next()?;
+            if first.wait.is_some() {
+                let ways = std::iter::once(first).chain(edges).map(|edge| {
+                    Some(Way {
+                        wait: edge.wait.clone()?,
+                        target: target_of(edge)?,
+                    })
+                });
+                return ways.collect::<Option<_>>().map(Exit::Wait);
+            }
             let Some(branch) = &first.branch else {
                 return target_of(first).map(Exit::To);
             };
@@ -122,6 +140,15 @@ impl Plan {
             stages,
             entry,
         })
+    }
+
+    /// The names of the members of each stage.
+    pub(crate) fn stage_names(&self) -> Vec<Vec<&str>> {
+        let name = |node: &NodeIndex| self.name(*node).as_str();
+        let stages = self.stages.iter();
+        stages
+            .map(|stage| stage.members.iter().map(name).collect())
+            .collect()
     }
 
     pub(crate) fn stage(&self, stage: StageIndex) -> &Stage {

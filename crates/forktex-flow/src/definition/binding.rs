@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 
 use super::route::{Choice, Route as _};
 use super::topology::{GraphNode, MAX_VISITS_DEFAULT};
 use crate::ctx::Ctx;
 use crate::error::failure::{StepFailure, StepFailureKind};
+use crate::signal::Signal;
 use crate::state::State;
 use crate::state::delta::Delta;
 use crate::state::erased::AnyState;
@@ -20,6 +22,7 @@ use crate::step::{ResourceKey, Resources, Step};
 type Body = dyn Fn(Ctx, AnyState, Resources) -> BoxFuture<'static, Result<Delta, StepFailure>>
     + Send
     + Sync;
+type SignalUpdate = dyn Fn(Value) -> Result<Delta, StepFailure> + Send + Sync;
 type Choose = dyn Fn(&AnyState) -> Result<&'static str, StepFailure> + Send + Sync;
 type Condition = dyn Fn(&AnyState) -> Result<bool, StepFailure> + Send + Sync;
 
@@ -29,8 +32,36 @@ pub(crate) struct Binding {
     pub(crate) body: Arc<Body>,
     pub(crate) condition: Option<Arc<Condition>>,
     pub(crate) router: Option<Router>,
+    /// The signals that are waited for behind the node.
+    pub(crate) signals: Vec<SignalBinding>,
     pub(crate) retry: RetryPolicy,
     pub(crate) resources: Vec<ResourceKey>,
+}
+
+/// A signal that an edge waits for, and what its payload does to the state.
+#[derive(Clone)]
+pub(crate) struct SignalBinding {
+    pub(crate) name: String,
+    pub(crate) update: Arc<SignalUpdate>,
+}
+
+impl SignalBinding {
+    /// A signal whose payload becomes an update of the state.
+    pub(crate) fn of<S: State, G: Signal>() -> Self
+    where
+        S::Update: From<G>,
+    {
+        let update = |payload: Value| {
+            let signal: G = serde_json::from_value(payload)
+                .map_err(|error| StepFailure::new(StepFailureKind::Payload, &error.to_string()))?;
+            S::encode(signal.into())
+                .map_err(|error| StepFailure::new(StepFailureKind::Payload, &error.to_string()))
+        };
+        Self {
+            name: G::NAME.to_owned(),
+            update: Arc::new(update),
+        }
+    }
 }
 
 /// What decides where a run goes on from a node.
@@ -80,6 +111,7 @@ impl<S: State> Node<S> {
             body: Arc::new(body),
             condition: None,
             router: None,
+            signals: Vec::new(),
             retry: T::retry(),
             resources: T::resources(),
         };
@@ -201,6 +233,15 @@ impl std::fmt::Debug for Router {
         formatter
             .debug_struct("Router")
             .field("branches", &self.branches)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for SignalBinding {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("SignalBinding")
+            .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }

@@ -42,12 +42,16 @@ pub enum StepFailureKind {
     Payload,
     /// The process died while it ran this step and no other suspect.
     WorkerLost,
+    /// A durable call has an answer recorded that is not of the shape that it asks for.
+    Diverged,
+    /// A run that the step spawned and waited for failed or was cancelled.
+    ChildFailed,
 }
 
 impl StepFailureKind {
     /// Whether another attempt may be made, as far as the kind decides it.
     pub(crate) fn is_retryable(self) -> bool {
-        self != Self::Fatal
+        !matches!(self, Self::Fatal | Self::Diverged | Self::ChildFailed)
     }
 }
 

@@ -110,6 +110,14 @@ impl Announcer for Announce {
         self.access.endings.announce(instance);
         self.notices.send(Notice::Ended(instance));
     }
+
+    fn ready(&self) {
+        self.notices.send(Notice::Ready);
+    }
+
+    fn cancelling(&self, instance: InstanceId) {
+        self.notices.send(Notice::Cancelling(instance));
+    }
 }
 
 async fn send_notices(mut queue: mpsc::Receiver<Notice>, sender: Arc<dyn NoticeSender>) {
@@ -144,8 +152,9 @@ async fn receive_notices(
             match (notice, &worker) {
                 (Notice::Ended(instance), _) => access.endings.announce(instance),
                 (Notice::Ready, Some(worker)) => worker.wake(),
+                (Notice::Message, Some(worker)) => worker.deliver(),
                 (Notice::Cancelling(instance), Some(worker)) => worker.tell_cancelled(instance),
-                (Notice::Ready | Notice::Cancelling(_), None) => {}
+                (Notice::Ready | Notice::Message | Notice::Cancelling(_), None) => {}
             }
         }
     }

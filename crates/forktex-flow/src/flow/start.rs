@@ -17,7 +17,7 @@ use crate::compile::CompiledWorkflow;
 use crate::definition::Workflow;
 use crate::error::StartError;
 use crate::handle::Run;
-use crate::identifier::{InstanceId, Namespace, Version};
+use crate::identifier::{InstanceId, Namespace, Version, is_key};
 use crate::state::{StateError, encode, payload};
 use crate::store::notice::Notice;
 use crate::store::{ClaimedRun, FIRST_EPOCH, NewRun, Started, Store};
@@ -26,9 +26,6 @@ use crate::worker::{Reservation, STATE_BYTES_MAX};
 
 /// The most bytes that the metadata of a run may have.
 const METADATA_BYTES_MAX: usize = 64 * 1024;
-
-/// The most characters that an idempotency key may have.
-const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 200;
 
 /// The most runs that one statement starts.
 const BATCH_MAX: usize = 256;
@@ -215,6 +212,7 @@ impl Flow {
             idempotency_key: checked.idempotency_key.clone(),
             priority: checked.priority,
             worker_id: reservation.as_ref().map(Reservation::worker_id),
+            birth: None,
         };
         match self.0.starter.0.submit(Start { run, reservation }).await {
             Some(Ok(Started::Claimed { .. })) => Ok(instance_id),
@@ -291,11 +289,7 @@ impl Checked {
                 workflow: name.clone(),
                 error,
             })?;
-        let is_valid = |key: &String| {
-            (1..=IDEMPOTENCY_KEY_CHARACTERS_MAX).contains(&key.chars().count())
-                && !key.contains('\0')
-        };
-        if !options.idempotency_key.as_ref().is_none_or(is_valid) {
+        if !options.idempotency_key.as_deref().is_none_or(is_key) {
             return Err(StartError::IdempotencyKey {
                 workflow: name.clone(),
             });
@@ -376,6 +370,7 @@ fn finish(pending: Pending<Start, Outcome>, outcome: Outcome) {
             input: run.input,
             metadata: run.metadata,
             journal: Vec::new(),
+            is_child: false,
             lost_attempts: 0,
             claimed_at,
         }),

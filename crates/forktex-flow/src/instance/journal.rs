@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::error::failure::{RunFailure, StepFailure};
-use crate::identifier::NodeName;
+use crate::identifier::{InstanceId, NodeName};
 use crate::instance::{NodeRecord, NodeStatus};
 use crate::state::delta::{Delta, FoldError, fold};
 
@@ -38,6 +38,25 @@ pub(crate) enum Entry {
     },
     /// The router of a node that is done has answered.
     Routed { at: Visit, branch: String },
+    /// A signal that the run waited for behind a node was taken. The delta is what it changed, with
+    /// nothing left for the service's reducers.
+    Signalled {
+        at: Visit,
+        message: MessageId,
+        signal: String,
+        delta: Delta,
+    },
+    /// A signal did not fit the state. It is not waited for any longer, but another is.
+    SignalRefused {
+        at: Visit,
+        message: MessageId,
+        signal: String,
+        failure: StepFailure,
+    },
+    /// The time that the run waited for behind a node has passed.
+    TimerFired { at: Visit },
+    /// A durable call of a step has its answer, or what it waits for.
+    Called { at: Visit, call: Call },
     /// What the service's reducers made of the updates of one superstep.
     Resolved { superstep: u32, delta: Delta },
     /// Every node is done.
@@ -67,6 +86,58 @@ pub(crate) struct Visit {
 /// The place of [`Entry::Resolved`]: after every member.
 pub(crate) const RESOLVED_MEMBER: u16 = i16::MAX as u16;
 
+/// The place of [`Entry::Signalled`]: after all that the node itself did.
+const SIGNALLED_MEMBER: u16 = RESOLVED_MEMBER + 1;
+
+/// The key of a message in the inbox of its run; later messages have greater ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct MessageId(pub(crate) i64);
+
+/// A durable call that a step made, under its key, which belongs to the visit of the node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Call {
+    pub(crate) key: String,
+    pub(crate) answer: Answer,
+}
+
+/// What is recorded of a durable call: its answer, or what the answer is found by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// What a block that runs once returned.
+    Once(Value),
+    /// Something that the step told its followers.
+    Emitted(Value),
+    /// When a sleep is over, by the database's clock.
+    Until(#[serde(with = "time::serde::rfc3339")] OffsetDateTime),
+    /// The payload of a signal that was taken.
+    Signal { message: MessageId, payload: Value },
+    /// No signal came in time.
+    TimedOut,
+    /// The runs that were spawned.
+    Children(Vec<InstanceId>),
+}
+
+impl Entry {
+    /// The message that the entry takes out of the inbox.
+    pub(crate) fn message(&self) -> Option<MessageId> {
+        match self {
+            Self::Signalled { message, .. }
+            | Self::SignalRefused { message, .. }
+            | Self::Called {
+                call:
+                    Call {
+                        answer: Answer::Signal { message, .. },
+                        ..
+                    },
+                ..
+            } => Some(*message),
+            _ => None,
+        }
+    }
+}
+
 /// An entry as stored.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_field_names, reason = "the column's name")]
@@ -91,6 +162,12 @@ pub(crate) struct Payload {
     pub(crate) reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) branch: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signal: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<MessageId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) call: Option<Call>,
 }
 
 /// The state of a run: its input with the deltas of its journal, in the order of merging.
@@ -107,6 +184,7 @@ pub(crate) fn fold_state(input: Value, journal: &[Recorded]) -> Result<Value, Fo
         .filter_map(|recorded| match &recorded.entry {
             Entry::NodeCompleted { at, delta, .. } => Some((at.superstep, at.member, delta)),
             Entry::Resolved { superstep, delta } => Some((*superstep, RESOLVED_MEMBER, delta)),
+            Entry::Signalled { at, delta, .. } => Some((at.superstep, SIGNALLED_MEMBER, delta)),
             _ => None,
         })
         .collect();
@@ -125,10 +203,16 @@ pub(crate) fn node_records(journal: &[Recorded]) -> Vec<NodeRecord> {
         entry, recorded_at, ..
     } in journal
     {
-        if let Entry::Routed { at, branch } = entry {
+        let way_out = match entry {
+            Entry::Routed { at, branch } => Some((at, branch.clone())),
+            Entry::Signalled { at, signal, .. } => Some((at, format!("on {signal}"))),
+            Entry::TimerFired { at } => Some((at, "after a time".to_owned())),
+            _ => None,
+        };
+        if let Some((at, branch)) = way_out {
             let place = places.get(&(&at.node, at.visit)).copied();
             if let Some(record) = place.and_then(|place| records.get_mut(place)) {
-                record.branch = Some(branch.clone());
+                record.branch = Some(branch);
             }
             continue;
         }

@@ -15,6 +15,8 @@ const IDENTIFIERS_MAX: usize = 200;
 pub(crate) enum Notice {
     /// A run is ready to be claimed.
     Ready,
+    /// A message has come for a run.
+    Message,
     /// The cancellation of an owned run was asked for.
     Cancelling(InstanceId),
     /// A run has ended.
@@ -39,6 +41,9 @@ pub(crate) fn encode(notices: &[Notice]) -> Vec<String> {
     let mut texts = Vec::new();
     if notices.contains(&Notice::Ready) {
         texts.push("ready".to_owned());
+    }
+    if notices.contains(&Notice::Message) {
+        texts.push("message".to_owned());
     }
     let cancelling = notices.iter().filter_map(|notice| match notice {
         Notice::Cancelling(instance) => Some(instance),
@@ -68,6 +73,7 @@ pub(crate) fn decode(text: &str) -> Vec<Notice> {
     let mut words = text.split(' ');
     let notice: fn(InstanceId) -> Notice = match words.next() {
         Some("ready") => return vec![Notice::Ready],
+        Some("message") => return vec![Notice::Message],
         Some("cancelling") => Notice::Cancelling,
         Some("ended") => Notice::Ended,
         _ => return Vec::new(),
@@ -87,6 +93,7 @@ mod tests {
         let mut notices = vec![
             Notice::Ready,
             Notice::Ready,
+            Notice::Message,
             Notice::Cancelling(InstanceId::generate()),
         ];
         notices.extend((0..500).map(|_| Notice::Ended(InstanceId::generate())));

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Where a run is, and how one entry of its journal moves it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 
 use crate::compile::plan::{Exit, NodeIndex, Plan, StageIndex, Target};
+use crate::definition::topology::EdgeWait;
 use crate::identifier::NodeName;
 use crate::instance::InstanceStatus;
-use crate::instance::journal::{Entry, Recorded, Visit};
+use crate::instance::journal::{Answer, Call, Entry, Recorded, Visit};
 use crate::state::delta::Delta;
 
 /// Where a run is: node, visit and what is recorded of each; never a count of calls.
@@ -32,6 +36,12 @@ pub(crate) enum Position {
     Routing {
         stage: StageIndex,
     },
+    /// The stage is done, and the first of what its edges wait for is to come.
+    Waiting {
+        stage: StageIndex,
+        /// When the stage was done, by the database's clock.
+        since: OffsetDateTime,
+    },
     /// Every stage is done, and that is not recorded yet.
     Finished,
     Ended(InstanceStatus),
@@ -43,6 +53,17 @@ pub(crate) struct Member {
     pub(crate) visit: u32,
     pub(crate) failed_attempts: u32,
     pub(crate) progress: Progress,
+    /// What is recorded of the durable calls of this visit, by their keys.
+    pub(crate) answers: Arc<BTreeMap<String, Answer>>,
+}
+
+/// What a run that is between two stages waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Awaited {
+    /// The names of the signals.
+    pub(crate) signals: Vec<String>,
+    /// When it goes on without one.
+    pub(crate) due_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +100,8 @@ impl Snapshot {
         let mut snapshot = Self::new(plan);
         let mut merged: Vec<Delta> = Vec::new();
         for recorded in journal {
-            if let Entry::Resolved { delta, .. } = &recorded.entry {
+            if let Entry::Resolved { delta, .. } | Entry::Signalled { delta, .. } = &recorded.entry
+            {
                 merged.push(delta.clone());
             }
             if let Some(closed) = snapshot.apply(plan, &recorded.entry, recorded.recorded_at)? {
@@ -123,7 +145,50 @@ impl Snapshot {
                 .filter(|member| !member.is_done())
                 .map(|member| name(member.node))
                 .collect(),
+            Position::Waiting { stage, .. } => plan
+                .stage(*stage)
+                .members
+                .iter()
+                .copied()
+                .map(name)
+                .collect(),
             Position::Routing { .. } | Position::Finished | Position::Ended(_) => Vec::new(),
+        }
+    }
+
+    /// What the run waits for between two stages, if it does.
+    pub(crate) fn awaited(&self, plan: &Plan) -> Option<Awaited> {
+        let Position::Waiting { stage, since } = self.position else {
+            return None;
+        };
+        let Exit::Wait(ways) = &plan.stage(stage).exit else {
+            return None;
+        };
+        let mut awaited = Awaited {
+            signals: Vec::new(),
+            due_at: None,
+        };
+        for way in ways {
+            match &way.wait {
+                EdgeWait::Signal(name) => awaited.signals.push(name.clone()),
+                EdgeWait::After(duration) => {
+                    let due_at = since + *duration;
+                    awaited.due_at = awaited
+                        .due_at
+                        .map_or(Some(due_at), |known| Some(known.min(due_at)));
+                }
+            }
+        }
+        Some(awaited)
+    }
+
+    /// The number of the stage that the run is in; -1 where it is in none.
+    pub(crate) fn stage(&self) -> i32 {
+        match self.position {
+            Position::At { stage, .. }
+            | Position::Routing { stage }
+            | Position::Waiting { stage, .. } => i32::try_from(stage.0).unwrap_or(-1),
+            Position::Start | Position::Finished | Position::Ended(_) => -1,
         }
     }
 
@@ -203,6 +268,17 @@ impl Snapshot {
                 ..
             } => (at, Progress::Failed),
             Entry::Routed { at, branch } => return self.routed(plan, at, branch).map(|()| None),
+            Entry::Signalled { at, signal, .. } => {
+                let is_it =
+                    |wait: &EdgeWait| matches!(wait, EdgeWait::Signal(name) if name == signal);
+                return self.left(plan, at, is_it).map(|()| None);
+            }
+            Entry::TimerFired { at } => {
+                let is_it = |wait: &EdgeWait| matches!(wait, EdgeWait::After(_));
+                return self.left(plan, at, is_it).map(|()| None);
+            }
+            Entry::SignalRefused { .. } => return Some(None),
+            Entry::Called { at, call } => return self.called(plan, at, call).map(|()| None),
             Entry::Resolved { .. } => return Some(None),
             Entry::RunCompleted => return Some(self.end(InstanceStatus::Completed)),
             Entry::RunFailed { .. } => return Some(self.end(InstanceStatus::Failed)),
@@ -233,12 +309,53 @@ impl Snapshot {
         match &plan.stage(stage).exit {
             Exit::To(target) => self.enter(plan, *target),
             Exit::Route(_) => self.position = Position::Routing { stage },
+            Exit::Wait(_) => self.position = Position::Waiting { stage, since: now },
         }
         Some(Some(closed))
     }
 
+    /// Takes the edge that waited for what has come.
+    fn left(&mut self, plan: &Plan, at: &Visit, is_it: impl Fn(&EdgeWait) -> bool) -> Option<()> {
+        let (_, here) = self.between(plan)?;
+        if here != *at {
+            return None;
+        }
+        let target = self.way(plan, is_it)?;
+        self.enter(plan, target);
+        Some(())
+    }
+
+    /// Where the edge leads that waits for something.
+    pub(super) fn way(&self, plan: &Plan, is_it: impl Fn(&EdgeWait) -> bool) -> Option<Target> {
+        let Position::Waiting { stage, .. } = self.position else {
+            return None;
+        };
+        let Exit::Wait(ways) = &plan.stage(stage).exit else {
+            return None;
+        };
+        ways.iter()
+            .find(|way| is_it(&way.wait))
+            .map(|way| way.target)
+    }
+
+    fn called(&mut self, plan: &Plan, at: &Visit, call: &Call) -> Option<()> {
+        if self.position == Position::Start {
+            self.enter(plan, Target::Stage(plan.entry));
+        }
+        let superstep = self.superstep;
+        let Position::At { members, .. } = &mut self.position else {
+            return None;
+        };
+        let member = members.get_mut(usize::from(at.member))?;
+        if *plan.name(member.node) != at.node || at.superstep != superstep {
+            return None;
+        }
+        Arc::make_mut(&mut member.answers).insert(call.key.clone(), call.answer.clone());
+        Some(())
+    }
+
     fn routed(&mut self, plan: &Plan, at: &Visit, branch: &str) -> Option<()> {
-        let (_, here) = self.routing(plan)?;
+        let (_, here) = self.between(plan)?;
         let target = self.target_of(plan, branch)?;
         if here != *at {
             return None;
@@ -259,9 +376,9 @@ impl Snapshot {
         Some(*target)
     }
 
-    /// The node whose router is to answer, and the journal's words for it.
-    pub(super) fn routing(&self, plan: &Plan) -> Option<(NodeIndex, Visit)> {
-        let Position::Routing { stage } = self.position else {
+    /// The node behind which the run is, between two stages, and the journal's words for it.
+    pub(crate) fn between(&self, plan: &Plan) -> Option<(NodeIndex, Visit)> {
+        let (Position::Routing { stage } | Position::Waiting { stage, .. }) = self.position else {
             return None;
         };
         let node = *plan.stage(stage).members.first()?;
@@ -292,6 +409,7 @@ impl Snapshot {
                     visit,
                     failed_attempts: 0,
                     progress: Progress::Ready,
+                    answers: Arc::default(),
                 }
             })
             .collect();

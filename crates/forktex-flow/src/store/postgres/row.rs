@@ -8,10 +8,12 @@ use forktex_db::sqlx::Row;
 use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::types::Json;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::error::failure::RunFailure;
 use crate::identifier::{DefinitionId, Epoch, InstanceId, Namespace, NodeName, WorkflowName};
 use crate::instance::journal::{Entry, Payload, RESOLVED_MEMBER, Recorded, Visit};
+use crate::instance::outcome::Outcome;
 use crate::instance::{Instance, InstanceStatus, WaitingOn};
 use crate::store::ClaimedRun;
 
@@ -78,6 +80,42 @@ impl JournalColumns {
                     ..Payload::default()
                 }),
             ),
+            Entry::Signalled {
+                message,
+                signal,
+                delta,
+                ..
+            } => (
+                9,
+                Some(Payload {
+                    signal: Some(signal.clone()),
+                    message: Some(*message),
+                    delta: Some(delta.clone()),
+                    ..Payload::default()
+                }),
+            ),
+            Entry::TimerFired { .. } => (10, None),
+            Entry::Called { call, .. } => (
+                11,
+                Some(Payload {
+                    call: Some(call.clone()),
+                    ..Payload::default()
+                }),
+            ),
+            Entry::SignalRefused {
+                message,
+                signal,
+                failure,
+                ..
+            } => (
+                12,
+                Some(Payload {
+                    signal: Some(signal.clone()),
+                    message: Some(*message),
+                    failure: Some(failure.clone()),
+                    ..Payload::default()
+                }),
+            ),
             Entry::Routed { branch, .. } => (
                 8,
                 Some(Payload {
@@ -109,7 +147,12 @@ impl JournalColumns {
                 elapsed_us: microseconds(*elapsed),
                 ..columns.at(at)
             },
-            Entry::NodeSkipped { at } | Entry::Routed { at, .. } => columns.at(at),
+            Entry::NodeSkipped { at }
+            | Entry::Routed { at, .. }
+            | Entry::Signalled { at, .. }
+            | Entry::SignalRefused { at, .. }
+            | Entry::TimerFired { at }
+            | Entry::Called { at, .. } => columns.at(at),
             Entry::Resolved { superstep, .. } => Self {
                 superstep: clamped(*superstep),
                 member: i16::MAX,
@@ -184,6 +227,23 @@ pub(crate) fn recorded(row: &PgRow) -> Result<Recorded, DbError> {
             at: at()?,
             branch: payload.branch.ok_or_else(missing)?,
         },
+        9 => Entry::Signalled {
+            at: at()?,
+            message: payload.message.ok_or_else(missing)?,
+            signal: payload.signal.ok_or_else(missing)?,
+            delta: payload.delta.unwrap_or_default(),
+        },
+        10 => Entry::TimerFired { at: at()? },
+        11 => Entry::Called {
+            at: at()?,
+            call: payload.call.ok_or_else(missing)?,
+        },
+        12 => Entry::SignalRefused {
+            at: at()?,
+            message: payload.message.ok_or_else(missing)?,
+            signal: payload.signal.ok_or_else(missing)?,
+            failure: payload.failure.ok_or_else(missing)?,
+        },
         _ => return Err(unreadable("kind")),
     };
     Ok(Recorded {
@@ -207,6 +267,7 @@ pub(crate) fn claimed(row: &PgRow) -> Result<(ClaimedRun, bool), DbError> {
         input,
         metadata,
         journal: Vec::new(),
+        is_child: row.try_get("is_child")?,
         lost_attempts: u32::from(lost_attempts.unsigned_abs()),
         claimed_at: row.try_get("claimed_at")?,
     };
@@ -227,20 +288,13 @@ pub(crate) fn instance(row: &PgRow) -> Result<Instance, DbError> {
         .map_err(|_| unreadable("failure"))?;
     let Json(input): Json<Value> = row.try_get("input")?;
     let Json(metadata) = row.try_get("metadata")?;
-    let ready_at: Option<time::OffsetDateTime> = row.try_get("ready_at")?;
-    let wake_at: Option<time::OffsetDateTime> = row.try_get("wake_at")?;
-    let waiting_on = match (wake_at, ready_at) {
-        (Some(due_at), _) => Some(WaitingOn::Retry { due_at }),
-        (None, Some(_)) => Some(WaitingOn::Worker),
-        (None, None) => None,
-    };
     Ok(Instance {
         instance_id: InstanceId(row.try_get("instance_id")?),
         workflow_name: WorkflowName::new(workflow_name).map_err(|_| unreadable("workflow_name"))?,
         version: version.unsigned_abs(),
         namespace: Namespace::new(namespace).map_err(|_| unreadable("namespace"))?,
         status,
-        waiting_on,
+        waiting_on: waiting_on(row)?,
         state: Value::Null,
         input,
         metadata,
@@ -258,6 +312,68 @@ pub(crate) fn instance(row: &PgRow) -> Result<Instance, DbError> {
         finished_at: row.try_get("finished_at")?,
         failure,
         cancel_reason: row.try_get("cancel_reason")?,
+    })
+}
+
+fn waiting_on(row: &PgRow) -> Result<Option<WaitingOn>, DbError> {
+    let ready_at: Option<OffsetDateTime> = row.try_get("ready_at")?;
+    let wake_at: Option<OffsetDateTime> = row.try_get("wake_at")?;
+    let waits_on: Option<String> = row.try_get("waits_on")?;
+    if row
+        .try_get::<Option<OffsetDateTime>, _>("paused_at")?
+        .is_some()
+    {
+        return Ok(Some(WaitingOn::Pause));
+    }
+    let due = || wake_at.ok_or_else(|| unreadable("wake_at"));
+    Ok(match waits_on.as_deref() {
+        None if ready_at.is_none() => None,
+        None if row.try_get("lacks_worker")? => Some(WaitingOn::CompatibleWorker),
+        None | Some("worker") => Some(WaitingOn::Worker),
+        Some("reader") => Some(WaitingOn::CompatibleWorker),
+        Some("retry") => Some(WaitingOn::Retry { due_at: due()? }),
+        Some("timer") => Some(WaitingOn::Timer { due_at: due()? }),
+        Some("turn") => Some(WaitingOn::Turn),
+        Some("signal") => Some(WaitingOn::Signal {
+            names: row
+                .try_get::<Option<Vec<String>>, _>("waiting_signals")?
+                .unwrap_or_default(),
+            due_at: wake_at,
+        }),
+        Some("child") => {
+            let remaining: Option<i32> = row.try_get("waiting_children")?;
+            Some(WaitingOn::Child {
+                remaining: remaining.unwrap_or_default().unsigned_abs(),
+            })
+        }
+        Some(_) => return Err(unreadable("waits_on")),
+    })
+}
+
+/// What became of a run; `state` makes its state of its input.
+pub(crate) fn outcome(
+    row: &PgRow,
+    state: impl FnOnce(Value) -> Result<Value, DbError>,
+) -> Result<Outcome, DbError> {
+    let status: String = row.try_get("status")?;
+    Ok(match InstanceStatus::parse(&status) {
+        Some(InstanceStatus::Completed) => {
+            let Json(input) = row.try_get("input")?;
+            Outcome::Completed {
+                state: state(input)?,
+            }
+        }
+        Some(InstanceStatus::Failed) => {
+            let failure: String = row.try_get("failure")?;
+            Outcome::Failed {
+                failure: serde_json::from_str(&failure).map_err(|_| unreadable("failure"))?,
+            }
+        }
+        Some(InstanceStatus::Cancelled) => Outcome::Cancelled {
+            reason: row.try_get("cancel_reason")?,
+        },
+        Some(InstanceStatus::Pending | InstanceStatus::Running) => Outcome::Alive,
+        None => return Err(unreadable("status")),
     })
 }
 

@@ -9,6 +9,7 @@ WITH candidate AS MATERIALIZED (
         FROM forktex_flow.active
         WHERE active.definition_id = mine.definition_id
           AND active.ready_at IS NOT NULL AND active.losses > 0
+          AND active.paused_at IS NULL
         ORDER BY active.ready_at
         LIMIT 1
         FOR NO KEY UPDATE SKIP LOCKED
@@ -33,5 +34,5 @@ WITH candidate AS MATERIALIZED (
 )
 SELECT claimed.instance_id, claimed.epoch, claimed.lost_attempts,
        instance.definition_id, instance.namespace, instance.input, instance.metadata,
-       instance.status = 'pending' AS is_fresh, clock_timestamp() AS claimed_at
+       instance.parent_id IS NOT NULL AS is_child, instance.status = 'pending' AS is_fresh, clock_timestamp() AS claimed_at
 FROM claimed JOIN forktex_flow.instance ON instance.instance_id = claimed.instance_id
