@@ -2,6 +2,8 @@
 //! What DESIGN 3.3 promises, held against a real Postgres: one test a case, named after it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "conformance/mail.rs"]
+mod mail;
 #[path = "conformance/tale.rs"]
 mod tale;
 #[path = "conformance/world.rs"]
@@ -18,6 +20,9 @@ mod failure;
 mod graph;
 #[path = "conformance/pipeline.rs"]
 mod pipeline;
+
+#[path = "conformance/signal.rs"]
+mod signal;
 
 #[path = "conformance/driver.rs"]
 mod driver;

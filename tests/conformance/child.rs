@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
+use crate::mail::Listening;
 use crate::tale::{Cast, line};
 use crate::world::{World, builder, ledger_pool};
 
@@ -87,7 +88,9 @@ fn a_worker_to_be_killed() {
             }
         }
         let pool = ledger_pool(&ledger_url);
-        let flow = builder(&url, &pool, "child", cast).lease(LEASE);
+        let flow = builder(&url, &pool, "child", cast)
+            .register::<Listening>()
+            .lease(LEASE);
         let flow = flow.build().await.unwrap();
         flow.start_driver().await.unwrap();
         std::future::pending::<()>().await;

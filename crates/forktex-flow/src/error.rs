@@ -547,6 +547,9 @@ pub enum FlowError {
     /// From sending a signal.
     #[error(transparent)]
     Signal(#[from] SignalError),
+    /// From the caller's own transaction around calls of the flow.
+    #[error(transparent)]
+    Database(#[from] DbError),
 }
 
 impl<S: fmt::Debug + Send + Sync + 'static> From<WaitError<S>> for FlowError {

@@ -24,7 +24,19 @@ impl Execution {
                 Course::GoesOn
             };
         }
-        let checkpoint = self.checkpoint(held, entries);
+        let mut checkpoint = self.checkpoint(held, entries);
+        // What was delivered before the run was claimed would not wake it again: look before it rests.
+        if let Then::Wait(Rest {
+            on: RestsOn::Signal(names),
+            ..
+        }) = &checkpoint.then
+        {
+            match self.oldest_signal(held, names).await {
+                Ok(None) => {}
+                Ok(Some(_)) => checkpoint.then = Then::Continue,
+                Err(course) => return course,
+            }
+        }
         self.commit_checkpoint(held, checkpoint).await
     }
 
