@@ -21,8 +21,12 @@ mod graph;
 #[path = "conformance/pipeline.rs"]
 mod pipeline;
 
+#[path = "conformance/children.rs"]
+mod children;
 #[path = "conformance/signal.rs"]
 mod signal;
+#[path = "conformance/timer.rs"]
+mod timer;
 
 #[path = "conformance/driver.rs"]
 mod driver;

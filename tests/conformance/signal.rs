@@ -101,8 +101,8 @@ async fn of_a_signal_and_a_time_the_first_decides() {
     assert_eq!(signalled.state.lines, ["open", "in time", "verified"]);
     let expired = ended(&expired).await;
     assert_eq!(expired.state.lines, ["open", "expired"]);
-    let waited = expired.node("expired").unwrap().recorded_at
-        - expired.node("open").unwrap().recorded_at;
+    let waited =
+        expired.node("expired").unwrap().recorded_at - expired.node("open").unwrap().recorded_at;
     assert!(waited >= Duration::from_millis(500), "{waited}");
     flow.close().await.unwrap();
 }
@@ -113,7 +113,9 @@ async fn a_signal_that_does_not_fit_is_recorded_and_the_run_waits_on() {
     let flow = flow(&world, 10).await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Listening, tale("unfit")).await.unwrap();
-    run.send_named("tale.told", json!({"line": 7})).await.unwrap();
+    run.send_named("tale.told", json!({"line": 7}))
+        .await
+        .unwrap();
     run.send(told("fits", 3)).await.unwrap();
     let done = ended(&run).await;
     assert_eq!(done.status, InstanceStatus::Completed);
@@ -151,7 +153,9 @@ async fn c33_kills_while_signals_are_taken_neither_lose_nor_double_one() {
         .iter()
         .filter(|line| line.starts_with("line "))
         .collect();
-    let sent: Vec<String> = (0..signals).map(|number| format!("line {number}")).collect();
+    let sent: Vec<String> = (0..signals)
+        .map(|number| format!("line {number}"))
+        .collect();
     assert_eq!(taken, sent.iter().collect::<Vec<_>>());
     flow.close().await.unwrap();
 }
@@ -256,7 +260,10 @@ async fn what_cannot_be_sent_is_refused_by_its_name_and_leaves_nothing() {
     assert!(matches!(name, Err(SignalError::Name(_))), "{name:?}");
     let large = "x".repeat(300 * 1024);
     let large = run.send(told(&large, 1)).await;
-    assert!(matches!(large, Err(SignalError::Payload { .. })), "{large:?}");
+    assert!(
+        matches!(large, Err(SignalError::Payload { .. })),
+        "{large:?}"
+    );
     let nul = run.send(told("a\0b", 1)).await.unwrap_err();
     assert!(nul.to_string().contains("/line"), "{nul}");
     let key = run.send(Closed {}).idempotency_key("").await;
@@ -264,7 +271,9 @@ async fn what_cannot_be_sent_is_refused_by_its_name_and_leaves_nothing() {
     let nobody = flow.handle(InstanceId::generate());
     let nobody = nobody.send_named("tale.told", json!({})).await;
     assert!(matches!(nobody, Err(SignalError::NotFound { .. })));
-    let rows = world.number("SELECT count(*) FROM forktex_flow.inbox").await;
+    let rows = world
+        .number("SELECT count(*) FROM forktex_flow.inbox")
+        .await;
     assert_eq!(rows, 0);
     flow.close().await.unwrap();
 }
