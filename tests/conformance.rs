@@ -23,6 +23,8 @@ mod pipeline;
 
 #[path = "conformance/children.rs"]
 mod children;
+#[path = "conformance/control.rs"]
+mod control;
 #[path = "conformance/signal.rs"]
 mod signal;
 #[path = "conformance/timer.rs"]

@@ -4,6 +4,7 @@
 //! Suspension and cancellation are outcomes, not errors, and are not here; recorded outcomes are in
 //! [`failure`].
 
+mod control;
 pub mod failure;
 mod signal;
 
@@ -17,6 +18,7 @@ use crate::identifier::{InstanceId, InvalidName, Namespace, Version, WorkflowNam
 use crate::instance::{Instance, InstanceStatus};
 use crate::state::StateError;
 use crate::state::payload::PayloadError;
+pub use control::{ForkError, PauseError};
 pub use signal::SignalError;
 
 use failure::{StepFailure, StepFailureKind, with_causes};
@@ -547,6 +549,12 @@ pub enum FlowError {
     /// From sending a signal.
     #[error(transparent)]
     Signal(#[from] SignalError),
+    /// From pausing or resuming a run.
+    #[error(transparent)]
+    Pause(#[from] PauseError),
+    /// From retrying or forking a run.
+    #[error(transparent)]
+    Fork(#[from] ForkError),
     /// From the caller's own transaction around calls of the flow.
     #[error(transparent)]
     Database(#[from] DbError),

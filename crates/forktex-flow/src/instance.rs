@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! A run as data: what callers see of it, and the journal that it is rebuilt from.
 
+pub mod event;
 pub mod journal;
 pub(crate) mod outcome;
 

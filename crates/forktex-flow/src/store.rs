@@ -2,6 +2,7 @@
 //! The transactions of the guarantees, one method each. A store writes what it is told and decides
 //! nothing; what is to be written comes from [`transition`](crate::transition).
 
+pub(crate) mod control;
 pub(crate) mod message;
 pub(crate) mod notice;
 pub(crate) mod postgres;
@@ -21,6 +22,7 @@ use crate::identifier::{
 };
 use crate::instance::journal::{Entry, Recorded};
 use crate::instance::{Instance, InstanceStatus};
+pub(crate) use control::ControlStore;
 pub(crate) use message::{Letter, MessageStore, NewSignal, Posted};
 
 /// A run to be started.
@@ -260,7 +262,7 @@ pub enum Election {
 
 /// Where runs are kept. Every write of an owner is fenced by the epoch of its claim.
 #[async_trait]
-pub(crate) trait Store: MessageStore + Send + Sync + 'static {
+pub(crate) trait Store: MessageStore + ControlStore + Send + Sync + 'static {
     fn heart(&self) -> Box<dyn Heart>;
 
     fn candidate(&self, election: Election) -> Box<dyn Candidate>;

@@ -5,6 +5,7 @@
 //! run's own state through [`Judge`]. A live run and a replayed journal go through the same
 //! [`Snapshot::apply`], so they cannot disagree about where a run is.
 
+pub(crate) mod fork;
 mod snapshot;
 
 use std::time::Duration;

@@ -120,6 +120,20 @@ pub(crate) enum Answer {
 }
 
 impl Entry {
+    /// Whether a step wants those who follow its run to know of it at once.
+    pub(crate) fn is_told(&self) -> bool {
+        matches!(
+            self,
+            Self::Called {
+                call: Call {
+                    answer: Answer::Emitted(_),
+                    ..
+                },
+                ..
+            }
+        )
+    }
+
     /// The message that the entry takes out of the inbox.
     pub(crate) fn message(&self) -> Option<MessageId> {
         match self {

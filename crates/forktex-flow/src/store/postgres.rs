@@ -5,6 +5,7 @@
 //! is short. Whatever else is to reach a run must not lock it.
 
 mod checkpoint_arrays;
+mod control;
 mod messages;
 pub(crate) mod notify;
 mod pulse;

@@ -151,6 +151,10 @@ impl Execution {
         if checkpoint.is_progress() {
             held.clear_suspicion();
         }
+        if !checkpoint.entries.is_empty() {
+            let is_told = checkpoint.entries.iter().any(Entry::is_told);
+            held.shared.announcer.progressed(self.instance, is_told);
+        }
         match &checkpoint.then {
             Then::Continue => Course::GoesOn,
             Then::Wait(rest) => {

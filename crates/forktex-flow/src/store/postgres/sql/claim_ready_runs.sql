@@ -35,5 +35,7 @@ WITH candidate AS MATERIALIZED (
 )
 SELECT claimed.instance_id, claimed.epoch, claimed.lost_attempts,
        instance.definition_id, instance.namespace, instance.input, instance.metadata,
-       instance.parent_id IS NOT NULL AS is_child, instance.status = 'pending' AS is_fresh, clock_timestamp() AS claimed_at
+       instance.parent_id IS NOT NULL AS is_child,
+       instance.status = 'pending' AND instance.retry_of IS NULL AS is_fresh,
+       clock_timestamp() AS claimed_at
 FROM claimed JOIN forktex_flow.instance ON instance.instance_id = claimed.instance_id
