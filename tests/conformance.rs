@@ -29,6 +29,8 @@ mod control;
 mod signal;
 #[path = "conformance/timer.rs"]
 mod timer;
+#[path = "conformance/transaction.rs"]
+mod transaction;
 
 #[path = "conformance/driver.rs"]
 mod driver;

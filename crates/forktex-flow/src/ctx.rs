@@ -7,11 +7,13 @@
 pub(crate) mod call;
 mod children;
 mod durable;
+mod transaction;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use forktex_db::Db;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +35,8 @@ pub struct Ctx {
     calls: Option<Calls>,
     /// The signals that a unit test gave.
     test_signals: Arc<Mutex<VecDeque<(String, Value)>>>,
+    /// The database that a unit test gave.
+    test_database: Option<Db>,
 }
 
 /// What all the steps of one run share.
@@ -62,6 +66,7 @@ impl Ctx {
             cancelled,
             calls,
             test_signals: Arc::default(),
+            test_database: None,
         }
     }
 

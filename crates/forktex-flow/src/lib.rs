@@ -107,7 +107,8 @@ pub use crate::error::{
     SignalError, StartError, StepError, StepResult, WaitError,
 };
 pub use crate::flow::{
-    DatabaseSource, DriverHandle, Flow, FlowBuilder, Role, RunBuilder, StartBuilder, WorkflowHandle,
+    DatabaseSource, DriverHandle, Flow, FlowBuilder, InTransaction, Role, RunBuilder, StartBuilder,
+    WorkflowHandle,
 };
 pub use crate::handle::{
     Cancel, EventStream, ForkBuilder, GRACE_PERIOD_DEFAULT, Run, Send, Sent, Wait,

@@ -10,7 +10,7 @@ pub(crate) mod postgres;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use forktex_db::DbError;
+use forktex_db::{Db, DbError, Transaction};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
@@ -319,6 +319,23 @@ pub(crate) trait Store: MessageStore + ControlStore + Send + Sync + 'static {
     /// Commits one checkpoint, waiting for the run's lock. Safe to call again when the outcome of an
     /// earlier call is unknown.
     async fn commit_alone(&self, checkpoint: &Checkpoint) -> Result<Committed, DbError>;
+
+    /// The database that steps may write to with their checkpoint, where there is one.
+    fn database(&self) -> Option<Db>;
+
+    /// Commits one checkpoint as a part of a transaction, waiting for the run's lock.
+    async fn commit_in(
+        &self,
+        transaction: &mut Transaction,
+        checkpoint: &Checkpoint,
+    ) -> Result<Committed, DbError>;
+
+    /// Starts one run as a part of the caller's transaction.
+    async fn start_in(
+        &self,
+        transaction: &mut Transaction,
+        run: &NewRun,
+    ) -> Result<Started, DbError>;
 
     async fn hand_back(
         &self,

@@ -5,13 +5,14 @@
 mod calls;
 mod commit;
 mod judge;
+mod transaction;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use super::incarnation::RunTokens;
 use super::{Held, Shared};
@@ -67,7 +68,7 @@ struct Execution {
     /// An upper bound of the state's size.
     state_bytes: usize,
     bodies: JoinSet<BodyResult>,
-    in_flight: HashMap<Id, (usize, Instant)>,
+    in_flight: HashMap<Id, InFlight>,
     /// Where bodies hand in their durable calls.
     requests: mpsc::UnboundedReceiver<CallRequest>,
     requests_sender: mpsc::UnboundedSender<CallRequest>,
@@ -79,6 +80,13 @@ struct Execution {
     lost_attempts: u32,
     /// The end that the journal tells of, of a run that is active all the same.
     recorded_end: Option<Then>,
+}
+
+/// A body that is running.
+struct InFlight {
+    member: usize,
+    started_at: Instant,
+    abort: AbortHandle,
 }
 
 /// Where the run is after something was committed.
@@ -203,7 +211,18 @@ impl Execution {
         let until_due = self.until_next_due();
         tokio::select! {
             finished = self.bodies.join_next_with_id() => {
-                let Some(event) = finished.and_then(|finished| self.event(finished)) else {
+                let Some(finished) = finished else {
+                    return Course::Dropped;
+                };
+                let id = match &finished {
+                    Ok((id, _)) => *id,
+                    Err(error) => error.id(),
+                };
+                if !self.in_flight.contains_key(&id) {
+                    // Its transaction ended it already.
+                    return Course::GoesOn;
+                }
+                let Some(event) = self.event(finished) else {
                     return Course::Dropped;
                 };
                 let entries = self.decide(event);
@@ -271,7 +290,7 @@ impl Execution {
     }
 
     fn launch_due_members(&mut self, held: &Held) {
-        let running: Vec<usize> = self.in_flight.values().map(|(member, _)| *member).collect();
+        let running: Vec<usize> = self.in_flight.values().map(|body| body.member).collect();
         for index in self.snapshot.due_members(self.clock.now()) {
             let Some(member) = self.snapshot.member(index) else {
                 continue;
@@ -290,6 +309,7 @@ impl Execution {
                     index,
                     Arc::clone(&member.answers),
                     self.requests_sender.clone(),
+                    held.shared.store.database(),
                 )),
             );
             let body = Arc::clone(&binding.body);
@@ -313,7 +333,12 @@ impl Execution {
                     }
                 }
             });
-            self.in_flight.insert(task.id(), (index, Instant::now()));
+            let in_flight = InFlight {
+                member: index,
+                started_at: Instant::now(),
+                abort: task.clone(),
+            };
+            self.in_flight.insert(task.id(), in_flight);
         }
     }
 
@@ -329,7 +354,9 @@ impl Execution {
                 (id, Err(failure))
             }
         };
-        let (member, started_at) = self.in_flight.remove(&id)?;
+        let InFlight {
+            member, started_at, ..
+        } = self.in_flight.remove(&id)?;
         self.pending_calls.forget(member);
         let elapsed = started_at.elapsed();
         Some(match result.and_then(|delta| self.checked(delta)) {

@@ -116,7 +116,7 @@ impl Execution {
             && self
                 .in_flight
                 .values()
-                .all(|(member, _)| self.pending_calls.waits(*member))
+                .all(|body| self.pending_calls.waits(body.member))
     }
 
     /// How long until something is due while bodies are running.
@@ -134,6 +134,12 @@ impl Execution {
 
     /// Takes in a call: gives the answer that is recorded, records it, or keeps it as pending.
     pub(super) async fn take_call(&mut self, held: &mut Held, request: CallRequest) -> Course {
+        if let Ask::Commit { transaction, delta } = request.ask {
+            // The body ends by it, and needs no reply.
+            return self
+                .commit_transaction(held, request.member, *transaction, delta)
+                .await;
+        }
         let Some(member) = self.snapshot.member(request.member) else {
             return Course::GoesOn;
         };
@@ -189,6 +195,8 @@ impl Execution {
                 self.pending_calls.push(request, needs);
                 Course::GoesOn
             }
+            // Taken by value above.
+            (Ask::Commit { .. }, None) => Course::GoesOn,
             (_, Some(answer)) => {
                 let _ = request.reply.send(Ok(Reply::Answer(answer)));
                 Course::GoesOn

@@ -25,19 +25,27 @@ impl Execution {
             };
         }
         let mut checkpoint = self.checkpoint(held, entries);
-        // What was delivered before the run was claimed would not wake it again: look before it rests.
+        if let Err(course) = self.look_before_rest(held, &mut checkpoint).await {
+            return course;
+        }
+        self.commit_checkpoint(held, checkpoint).await
+    }
+
+    /// What was delivered before the run was claimed would not wake it again: looks before it rests.
+    pub(super) async fn look_before_rest(
+        &self,
+        held: &Held,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<(), Course> {
         if let Then::Wait(Rest {
             on: RestsOn::Signal(names),
             ..
         }) = &checkpoint.then
+            && self.oldest_signal(held, names).await?.is_some()
         {
-            match self.oldest_signal(held, names).await {
-                Ok(None) => {}
-                Ok(Some(_)) => checkpoint.then = Then::Continue,
-                Err(course) => return course,
-            }
+            checkpoint.then = Then::Continue;
         }
-        self.commit_checkpoint(held, checkpoint).await
+        Ok(())
     }
 
     pub(super) async fn commit_checkpoint(
@@ -147,7 +155,7 @@ impl Execution {
         Duration::try_from(due_at - self.clock.now()).unwrap_or_default()
     }
 
-    fn written(&mut self, held: &mut Held, checkpoint: &Checkpoint) -> Course {
+    pub(super) fn written(&mut self, held: &mut Held, checkpoint: &Checkpoint) -> Course {
         if checkpoint.is_progress() {
             held.clear_suspicion();
         }
