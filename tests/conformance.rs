@@ -23,6 +23,8 @@ mod pipeline;
 
 #[path = "conformance/children.rs"]
 mod children;
+#[path = "conformance/compensation.rs"]
+mod compensation;
 #[path = "conformance/control.rs"]
 mod control;
 #[path = "conformance/signal.rs"]

@@ -349,6 +349,12 @@ pub enum StartError {
         /// The workflow.
         workflow: WorkflowName,
     },
+    /// The deadline is out of its range.
+    #[error("cannot start workflow `{workflow}`: the deadline must be from 1 ms to 3650 days")]
+    Deadline {
+        /// The workflow.
+        workflow: WorkflowName,
+    },
     /// The namespace is not well formed.
     #[error("cannot start workflow `{workflow}`: {error}")]
     Namespace {

@@ -30,6 +30,7 @@ use crate::registry::Registry;
 use crate::signal::Signal;
 use crate::state::StateError;
 use crate::state::payload::{self, PayloadError};
+use crate::store::control::Paused;
 use crate::store::{Cancelled, Store};
 use crate::transition::Snapshot;
 
@@ -128,6 +129,7 @@ impl<S> Run<S> {
             access: Arc::clone(&self.access),
             reason: reason.into(),
             grace: GRACE_PERIOD_DEFAULT,
+            compensates: false,
         }
     }
 }
@@ -240,6 +242,7 @@ pub struct Cancel {
     access: Arc<Access>,
     reason: String,
     grace: Duration,
+    compensates: bool,
 }
 
 impl Cancel {
@@ -247,6 +250,32 @@ impl Cancel {
     pub fn grace_period(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
+    }
+
+    /// Undoes what the run did before it ends: the undo steps of its completed nodes run in reverse
+    /// order, and meanwhile it is running. A step that is running is told through
+    /// [`Ctx::cancelled`](crate::Ctx::cancelled) and may take the time that it needs: the grace period
+    /// does not apply.
+    pub fn compensate(mut self) -> Self {
+        self.compensates = true;
+        self
+    }
+
+    async fn undo(&self) -> Result<(), CancelError> {
+        let instance = self.instance;
+        let reason = storable(&self.reason);
+        match self.access.store.request_undo(instance, &reason).await {
+            Ok(Paused::Done) => {
+                (self.access.cancel_notice)(instance);
+                (self.access.ready_notice)();
+                Ok(())
+            }
+            Ok(Paused::AlreadyTerminal(status)) => {
+                Err(CancelError::AlreadyTerminal { instance, status })
+            }
+            Ok(Paused::NotFound) => Err(CancelError::NotFound { instance }),
+            Err(error) => Err(CancelError::Database { instance, error }),
+        }
     }
 }
 
@@ -256,6 +285,9 @@ impl IntoFuture for Cancel {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
+            if self.compensates {
+                return self.undo().await;
+            }
             let instance = self.instance;
             let reason = storable(&self.reason);
             match self

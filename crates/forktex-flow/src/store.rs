@@ -40,6 +40,8 @@ pub(crate) struct NewRun {
     pub(crate) priority: i16,
     /// The worker that it is born claimed by, in [`FIRST_EPOCH`].
     pub(crate) worker_id: Option<WorkerId>,
+    /// How long it may live.
+    pub(crate) deadline: Option<Duration>,
     /// The run that spawns it, if one does.
     pub(crate) birth: Option<Birth>,
 }
@@ -83,6 +85,10 @@ pub(crate) struct ClaimedRun {
     pub(crate) journal: Vec<Recorded>,
     /// Whether another run spawned it.
     pub(crate) is_child: bool,
+    /// When it fails if it lives then.
+    pub(crate) deadline_at: Option<OffsetDateTime>,
+    /// Why it is to end as cancelled once what it did is undone.
+    pub(crate) undo_reason: Option<String>,
     /// Losses while alone that the journal does not account for yet.
     pub(crate) lost_attempts: u32,
     /// The database's clock at the claim.
@@ -101,6 +107,8 @@ pub(crate) struct Checkpoint {
     pub(crate) is_cancelling: bool,
     /// Whether the owner knows that it is to pause the run, and starts nothing more.
     pub(crate) is_pausing: bool,
+    /// Whether the owner knows that what the run did is to be undone.
+    pub(crate) is_undoing: bool,
     /// The stage that the run is in after the entries; -1 where it is in none.
     pub(crate) stage: i32,
     /// Runs that the entries spawn, to be started in the same transaction.
@@ -172,6 +180,10 @@ pub(crate) enum Committed {
     Fenced,
     /// Cancellation was asked for: nothing was written; the owner is to end the run.
     CancelRequested {
+        reason: String,
+    },
+    /// The run is to end once what it did is undone: nothing was written.
+    UndoRequested {
         reason: String,
     },
     /// A pause was asked for: nothing was written; the owner is to start nothing more.
@@ -382,6 +394,7 @@ impl Checkpoint {
     pub(crate) fn is_plain(&self) -> bool {
         !self.is_cancelling
             && !self.is_pausing
+            && !self.is_undoing
             && self.children.is_empty()
             && self.entries.iter().all(|entry| entry.message().is_none())
     }

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use forktex_db::{DbError, Transaction};
 use futures_util::future::{BoxFuture, join_all};
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Flow, start_refused};
 use crate::compile::CompiledWorkflow;
 use crate::definition::Workflow;
+use crate::definition::topology::WAIT_RANGE;
 use crate::error::StartError;
 use crate::handle::Run;
 use crate::identifier::{InstanceId, Namespace, Version, is_key};
@@ -43,6 +45,7 @@ struct StartOptions {
     namespace: String,
     idempotency_key: Option<String>,
     priority: i16,
+    deadline: Option<Duration>,
 }
 
 macro_rules! start_options {
@@ -64,6 +67,14 @@ macro_rules! start_options {
         /// first run, one with others is a [`StartError::Conflict`].
         pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
             self.options.idempotency_key = Some(key.into());
+            self
+        }
+
+        /// How long the run may live, by the database's clock: from 1 ms to 3,650 days. It then fails
+        /// with [`RunFailure::DeadlineExceeded`](crate::error::failure::RunFailure::DeadlineExceeded),
+        /// wherever it is; what it did is undone as after every failure, and that may take longer.
+        pub fn deadline(mut self, deadline: Duration) -> Self {
+            self.options.deadline = Some(deadline);
             self
         }
 
@@ -282,6 +293,7 @@ impl Flow {
             idempotency_key: checked.idempotency_key.clone(),
             priority: checked.priority,
             worker_id: reservation.as_ref().map(Reservation::worker_id),
+            deadline: checked.deadline,
             birth: None,
         };
         let outcome = match transaction {
@@ -337,6 +349,7 @@ struct Checked {
     namespace: Namespace,
     idempotency_key: Option<String>,
     priority: i16,
+    deadline: Option<Duration>,
 }
 
 impl Checked {
@@ -374,7 +387,16 @@ impl Checked {
                 workflow: name.clone(),
             });
         }
+        if !options
+            .deadline
+            .is_none_or(|deadline| WAIT_RANGE.contains(&deadline))
+        {
+            return Err(StartError::Deadline {
+                workflow: name.clone(),
+            });
+        }
         Ok(Self {
+            deadline: options.deadline,
             metadata,
             namespace,
             idempotency_key: options.idempotency_key,
@@ -451,6 +473,8 @@ fn finish(pending: Pending<Start, Outcome>, outcome: Outcome) {
             metadata: run.metadata,
             journal: Vec::new(),
             is_child: false,
+            deadline_at: run.deadline.map(|deadline| claimed_at + deadline),
+            undo_reason: None,
             lost_attempts: 0,
             claimed_at,
         }),

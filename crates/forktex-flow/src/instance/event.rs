@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::InstanceStatus;
-use super::journal::{Answer, Entry, Recorded, Visit};
+use super::journal::{Answer, EndedBy, Entry, Recorded, Visit};
 use crate::error::failure::{RunFailure, StepFailure};
 use crate::identifier::{InstanceId, NodeName};
 use crate::state::delta::Delta;
@@ -121,6 +121,39 @@ pub enum EventKind {
         /// The values.
         delta: Delta,
     },
+    /// What the run did is undone before it ends.
+    CompensationBegan {
+        /// Why, in words.
+        reason: String,
+    },
+    /// A visit of a node is undone.
+    Compensated {
+        /// The node.
+        node: NodeName,
+        /// Which visit of it, from 1.
+        visit: u32,
+        /// Which attempt it was, from 1.
+        attempt: u32,
+        /// How long the attempt took, by the worker's monotonic clock.
+        duration: Duration,
+        /// What it changed.
+        delta: Delta,
+    },
+    /// An attempt to undo a visit of a node failed.
+    CompensationFailed {
+        /// The node.
+        node: NodeName,
+        /// Which visit of it, from 1.
+        visit: u32,
+        /// Which attempt it was, from 1.
+        attempt: u32,
+        /// How long the attempt took, by the worker's monotonic clock.
+        duration: Duration,
+        /// Why.
+        failure: StepFailure,
+        /// The delay before the next attempt, if there is one.
+        retry_after: Option<Duration>,
+    },
     /// Every node is done. The last event.
     RunCompleted,
     /// The run failed. The last event.
@@ -181,6 +214,9 @@ impl Event {
             EventKind::Emitted { .. } => "emitted",
             EventKind::Called { .. } => "called",
             EventKind::Resolved { .. } => "resolved",
+            EventKind::CompensationBegan { .. } => "compensation_began",
+            EventKind::Compensated { .. } => "compensated",
+            EventKind::CompensationFailed { .. } => "compensation_failed",
             EventKind::RunCompleted => "run_completed",
             EventKind::RunFailed { .. } => "run_failed",
             EventKind::RunCancelled { .. } => "run_cancelled",
@@ -257,6 +293,38 @@ impl Event {
             Entry::TimerFired { at } => EventKind::TimerFired { node: node(at) },
             Entry::Called { at, call } => called(node(at), call.key, call.answer),
             Entry::Resolved { delta, .. } => EventKind::Resolved { delta },
+            Entry::CompensationBegan { by } => EventKind::CompensationBegan {
+                reason: match by {
+                    EndedBy::Failure(failure) => failure.to_string(),
+                    EndedBy::Cancellation(reason) => reason,
+                },
+            },
+            Entry::Compensated {
+                at,
+                attempt,
+                elapsed,
+                delta,
+            } => EventKind::Compensated {
+                visit: at.visit,
+                node: at.node,
+                attempt,
+                duration: elapsed,
+                delta,
+            },
+            Entry::CompensationFailed {
+                at,
+                attempt,
+                elapsed,
+                failure,
+                retry_after,
+            } => EventKind::CompensationFailed {
+                visit: at.visit,
+                node: at.node,
+                attempt,
+                duration: elapsed,
+                failure,
+                retry_after,
+            },
             Entry::RunCompleted => EventKind::RunCompleted,
             Entry::RunFailed { failure } => EventKind::RunFailed { failure },
             Entry::RunCancelled { reason } => EventKind::RunCancelled { reason },

@@ -8,7 +8,7 @@ use crate::identifier::InstanceId;
 use crate::instance::InstanceStatus;
 use crate::instance::journal::Recorded;
 
-/// What became of a wish to pause or to resume.
+/// What became of a wish to pause, to resume, or to undo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paused {
     Done,
@@ -31,6 +31,9 @@ pub(crate) struct Fork {
 pub(crate) trait ControlStore {
     /// Pauses a run, or lets it go on.
     async fn pause(&self, instance: InstanceId, is_paused: bool) -> Result<Paused, DbError>;
+
+    /// Asks for the end of a run as cancelled, once what it did is undone.
+    async fn request_undo(&self, instance: InstanceId, reason: &str) -> Result<Paused, DbError>;
 
     /// Starts the run. Returns whether the source is there.
     async fn fork(&self, fork: &Fork) -> Result<bool, DbError>;

@@ -408,6 +408,10 @@ impl Store for PostgresStore {
                 reason: reason.unwrap_or_default(),
             });
         }
+        let undo_reason: Option<String> = locked.try_get("undo_reason")?;
+        if let (Some(reason), false) = (undo_reason, checkpoint.is_undoing) {
+            return Ok(Committed::UndoRequested { reason });
+        }
         if locked.try_get::<bool, _>("is_paused")? && !checkpoint.is_pausing {
             return Ok(Committed::PauseRequested);
         }
@@ -607,7 +611,13 @@ impl PostgresStore {
             )
             .bind(
                 births
+                    .clone()
                     .map(|birth| birth.is_some_and(|birth| birth.waits_for_turn))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                runs.iter()
+                    .map(|run| run.deadline.map(microseconds))
                     .collect::<Vec<_>>(),
             )
             .fetch_all(connection)

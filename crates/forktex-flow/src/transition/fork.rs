@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use crate::error::failure::RunFailure;
+use crate::identifier::NodeName;
 use crate::instance::journal::{Answer, Entry, Recorded, Visit};
 
 /// The entries with which a retry of a failed run begins: all that was finished.
@@ -26,6 +27,10 @@ pub(crate) fn of_failed(journal: &[Recorded]) -> Vec<i64> {
     ) {
         return before(journal, last);
     }
+    // What was undone is to be done again.
+    if let Some(first) = first_undone(journal) {
+        return before(journal, first);
+    }
     let finished: HashSet<(u32, u16)> = journal
         .iter()
         .filter_map(|recorded| match &recorded.entry {
@@ -37,7 +42,12 @@ pub(crate) fn of_failed(journal: &[Recorded]) -> Vec<i64> {
         .collect();
     let is_finished = |at: &Visit| finished.contains(&(at.superstep, at.member));
     let is_kept = |entry: &Entry| match entry {
-        Entry::RunCompleted | Entry::RunFailed { .. } | Entry::RunCancelled { .. } => false,
+        Entry::RunCompleted
+        | Entry::RunFailed { .. }
+        | Entry::RunCancelled { .. }
+        | Entry::CompensationBegan { .. }
+        | Entry::Compensated { .. }
+        | Entry::CompensationFailed { .. } => false,
         Entry::AttemptFailed { at, .. } => is_finished(at),
         Entry::Called { at, call } => {
             is_finished(at) || !matches!(call.answer, Answer::Children(_))
@@ -55,6 +65,26 @@ pub(crate) fn at_node(journal: &[Recorded], node: &str, visit: Option<u32>) -> O
         .filter(|at| at.node.as_str() == node && visit.is_none_or(|visit| at.visit == visit))
         .max_by_key(|at| at.visit)?;
     Some(before(journal, place.superstep))
+}
+
+/// The superstep of the first visit that was undone, or was to be.
+fn first_undone(journal: &[Recorded]) -> Option<u32> {
+    let undone: HashSet<(&NodeName, u32)> = journal
+        .iter()
+        .filter_map(|recorded| match &recorded.entry {
+            Entry::Compensated { at, .. } | Entry::CompensationFailed { at, .. } => {
+                Some((&at.node, at.visit))
+            }
+            _ => None,
+        })
+        .collect();
+    let done = journal.iter().filter_map(|recorded| match &recorded.entry {
+        Entry::NodeCompleted { at, .. } if undone.contains(&(&at.node, at.visit)) => {
+            Some(at.superstep)
+        }
+        _ => None,
+    });
+    done.min()
 }
 
 /// All that was recorded before a superstep began.
@@ -80,6 +110,9 @@ fn at(entry: &Entry) -> Option<&Visit> {
         | Entry::TimerFired { at }
         | Entry::Called { at, .. } => Some(at),
         Entry::Resolved { .. }
+        | Entry::CompensationBegan { .. }
+        | Entry::Compensated { .. }
+        | Entry::CompensationFailed { .. }
         | Entry::RunCompleted
         | Entry::RunFailed { .. }
         | Entry::RunCancelled { .. } => None,

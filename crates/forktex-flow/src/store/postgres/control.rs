@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use forktex_db::DbError;
+use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::{self, Row};
 
 use super::PostgresStore;
@@ -20,15 +21,16 @@ impl ControlStore for PostgresStore {
             .bind(is_paused)
             .fetch_optional(self.db.pool())
             .await?;
-        let Some(row) = row else {
-            return Ok(Paused::NotFound);
-        };
-        if row.try_get("is_changed")? {
-            return Ok(Paused::Done);
-        }
-        let status: String = row.try_get("status")?;
-        let status = InstanceStatus::parse(&status).ok_or_else(|| unreadable("status"))?;
-        Ok(Paused::AlreadyTerminal(status))
+        paused(row.as_ref(), "is_changed")
+    }
+
+    async fn request_undo(&self, instance: InstanceId, reason: &str) -> Result<Paused, DbError> {
+        let row = sqlx::query(self.statements.request_undo.clone())
+            .bind(instance.0)
+            .bind(reason)
+            .fetch_optional(self.db.pool())
+            .await?;
+        paused(row.as_ref(), "is_asked")
     }
 
     async fn fork(&self, fork: &Fork) -> Result<bool, DbError> {
@@ -56,4 +58,17 @@ impl ControlStore for PostgresStore {
             .await?;
         rows.iter().map(row::recorded).collect()
     }
+}
+
+/// What a statement answers that changes a run which lives.
+fn paused(row: Option<&PgRow>, is_done: &str) -> Result<Paused, DbError> {
+    let Some(row) = row else {
+        return Ok(Paused::NotFound);
+    };
+    if row.try_get(is_done)? {
+        return Ok(Paused::Done);
+    }
+    let status: String = row.try_get("status")?;
+    let status = InstanceStatus::parse(&status).ok_or_else(|| unreadable("status"))?;
+    Ok(Paused::AlreadyTerminal(status))
 }

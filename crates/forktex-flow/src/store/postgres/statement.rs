@@ -69,6 +69,7 @@ statements!(
     notify,
     remove_worker,
     request_cancel,
+    request_undo,
     start_runs,
     take_leadership,
     take_leadership_by_lease,

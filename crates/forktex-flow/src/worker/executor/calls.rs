@@ -121,7 +121,11 @@ impl Execution {
 
     /// How long until something is due while bodies are running.
     pub(super) fn until_next_due(&self) -> Option<Duration> {
-        let times = [self.pending_calls.next_time(), self.snapshot.next_retry()];
+        let times = [
+            self.pending_calls.next_time(),
+            self.snapshot.next_retry(),
+            self.deadline(),
+        ];
         let time = times.into_iter().flatten().min();
         let until_time = time.map(|time| self.until(time));
         let until_look = self
@@ -436,6 +440,7 @@ impl Execution {
             idempotency_key: None,
             priority: 0,
             worker_id: None,
+            deadline: None,
             birth: Some(Birth {
                 parent_id: self.instance,
                 sibling_group: sibling_group.clone(),

@@ -52,6 +52,10 @@ impl Execution {
                     self.tokens.told.cancel();
                     return Course::Left;
                 }
+                Ok(Committed::UndoRequested { reason }) => {
+                    self.tokens.told.cancel();
+                    self.begin_undo(held, &mut checkpoint, reason);
+                }
                 Ok(Committed::PauseRequested) => {
                     self.is_pausing = true;
                     checkpoint.is_pausing = true;
