@@ -17,11 +17,18 @@ pub struct Source {
 }
 
 /// The schema `forktex_flow` of `forktex-flow`.
-pub const FLOW: &[Source] = &[Source {
-    version: 1,
-    name: "foundation",
-    sql: include_str!("../flow/0001_foundation.sql"),
-}];
+pub const FLOW: &[Source] = &[
+    Source {
+        version: 1,
+        name: "foundation",
+        sql: include_str!("../flow/0001_foundation.sql"),
+    },
+    Source {
+        version: 2,
+        name: "schedules",
+        sql: include_str!("../flow/0003_schedules.sql"),
+    },
+];
 
 /// The schema `forktex_vault` of `forktex-vault`.
 pub const VAULT: &[Source] = &[Source {

@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::identifier::Version;
+use crate::schedule::input::DeclaredSchedule;
 use crate::state::State;
 use crate::state::erased::StateCodec;
 use binding::Binding;
@@ -49,6 +50,7 @@ pub struct Declaration {
     /// One for each node of the topology, in its order.
     pub(crate) bindings: Vec<Binding>,
     pub(crate) codec: Arc<dyn StateCodec>,
+    pub(crate) schedule: Option<DeclaredSchedule>,
 }
 
 impl Declaration {

@@ -5,6 +5,7 @@
 //! [`failure`].
 
 pub mod failure;
+mod schedule;
 
 use std::error::Error;
 use std::fmt;
@@ -14,8 +15,11 @@ use forktex_db::DbError;
 
 use crate::identifier::{InstanceId, InvalidName, Namespace, Version, WorkflowName};
 use crate::instance::{Instance, InstanceStatus};
+use crate::schedule::InvalidSchedule;
 use crate::state::StateError;
 use crate::state::payload::PayloadError;
+pub use schedule::ScheduleError;
+
 use failure::{StepFailure, StepFailureKind, with_causes};
 
 /// What a step returns: its update, or the error of this attempt.
@@ -92,6 +96,9 @@ pub enum DefinitionFault {
     /// A name is not well formed.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// Its schedule cannot be used.
+    #[error("its schedule: {0}")]
+    Schedule(#[from] InvalidSchedule),
     /// The version is 0.
     #[error("the version is 0: write 1 or more")]
     VersionZero,
@@ -518,6 +525,9 @@ pub enum FlowError {
     /// From cancelling a run.
     #[error(transparent)]
     Cancel(#[from] CancelError),
+    /// From reading, switching or firing a schedule.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
 }
 
 impl<S: fmt::Debug + Send + Sync + 'static> From<WaitError<S>> for FlowError {

@@ -15,6 +15,7 @@
 //! | declare a workflow | [`macro@pipeline`], [`macro@graph`] with [`derive@Route`] |
 //! | build, migrate, run | [`Flow::builder`], [`Flow::init`], [`Flow::start_driver`] |
 //! | start a run | [`Flow::start`] by type, [`Flow::run`] by name |
+//! | start runs by the clock | [`macro@scheduled`], `cron = ".."` on the others; [`Flow::schedules`] |
 //! | wait, read, cancel | [`Run::wait`], [`Run::refresh`], [`Run::cancel`] |
 //! | give steps a client | [`Resource`], [`FlowBuilder::resource`] |
 //! | test a step without Postgres | call it, with [`Ctx::for_test`] |
@@ -83,6 +84,7 @@ pub mod ctx;
 pub mod definition;
 pub mod error;
 pub mod instance;
+pub mod schedule;
 pub mod step;
 
 mod compile;
@@ -102,15 +104,17 @@ pub use crate::ctx::Ctx;
 pub use crate::definition::Workflow;
 pub use crate::definition::route::Route;
 pub use crate::error::{
-    BuildError, BuildFault, CancelError, DriverError, FlowError, ReadError, StartError, StepError,
-    StepResult, WaitError,
+    BuildError, BuildFault, CancelError, DriverError, FlowError, ReadError, ScheduleError, StartError,
+    StepError, StepResult, WaitError,
 };
 pub use crate::flow::{
-    DatabaseSource, DriverHandle, Flow, FlowBuilder, Role, RunBuilder, StartBuilder, WorkflowHandle,
+    DatabaseSource, DriverHandle, Flow, FlowBuilder, Role, RunBuilder, ScheduleHandle,
+    ScheduleInfo, StartBuilder, WorkflowHandle,
 };
 pub use crate::handle::{Cancel, GRACE_PERIOD_DEFAULT, Run, Wait};
 pub use crate::identifier::{InstanceId, Namespace, NodeName, Version, WorkflowName};
 pub use crate::instance::{Instance, InstanceStatus, NodeRecord, NodeStatus, WaitingOn};
+pub use crate::schedule::{CatchUp, InvalidSchedule, Overlap, Schedule};
 pub use crate::state::State;
 pub use crate::step::Resource;
 pub use crate::store::Election;
@@ -130,6 +134,9 @@ pub use forktex_macros::pipeline;
 #[doc = include_str!("docs/graph.md")]
 pub use forktex_macros::graph;
 
+#[doc = include_str!("docs/schedules.md")]
+pub use forktex_macros::scheduled;
+
 /// Implements [`Route`](trait@Route) for an enum whose variants hold nothing; the names of its variants
 /// are the names of the branches. `#[route(crate = ::path)]` says where this crate is found, for one
 /// that re-exports it.
@@ -146,6 +153,6 @@ pub mod prelude {
     pub use crate::instance::{Instance, InstanceStatus, NodeStatus};
     pub use crate::state::State;
     pub use crate::step::Resource;
-    pub use forktex_macros::{Route, State, graph, node, pipeline, step};
+    pub use forktex_macros::{Route, State, graph, node, pipeline, scheduled, step};
     pub use serde_json::json;
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod notice;
 pub(crate) mod postgres;
+pub(crate) mod schedules;
 
 use std::time::Duration;
 
@@ -136,6 +137,8 @@ pub(crate) struct Pulse {
     pub(crate) runs_due: bool,
     pub(crate) leases_lost: bool,
     pub(crate) cancellations_overdue: bool,
+    /// How long until a schedule of this worker's definitions is due; negative where one is overdue.
+    pub(crate) schedule_due_in: Option<time::Duration>,
     /// Own runs whose cancellation was asked for, and how long their grace period still is.
     pub(crate) cancelling: Vec<(InstanceId, Duration)>,
 }

@@ -7,7 +7,7 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Fields, ItemStruct, LitStr, Meta, Path, Token, Type};
 
-use super::{cfgs, retry};
+use super::{cfgs, retry, schedule};
 use crate::model::pipeline::{Node, Pipeline, Place, Stage};
 use crate::root::Root;
 
@@ -18,6 +18,7 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
         name,
         version,
         stages,
+        schedule,
         root,
     } = pipeline;
     let private = root.private();
@@ -32,9 +33,11 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
             quote!(.parallel([#(#members),*]))
         }
     });
+    let schedule = schedule.as_ref().map(|one| schedule::call(one, state, root));
     let declaration = quote! {
         #private::Pipeline::<#state>::new(#name, #version)
             #(#stages)*
+            #schedule
             .build()
     };
     workflow(item, place, name, *version, &declaration, root)

@@ -2,6 +2,8 @@
 //! The builder of a graph: nodes, edges between them, and routers that choose between edges.
 
 use crate::identifier::Version;
+use crate::schedule::input::DeclaredSchedule;
+use crate::schedule::{InvalidSchedule, Schedule, ScheduleInput};
 use crate::state::State;
 use crate::state::erased::Typed;
 
@@ -71,6 +73,7 @@ pub struct Graph<S> {
     edges: Vec<Edge>,
     routers: Vec<(String, Router)>,
     max_visits: Option<u32>,
+    schedule: Option<DeclaredSchedule>,
 }
 
 impl<S: State> Graph<S> {
@@ -83,6 +86,7 @@ impl<S: State> Graph<S> {
             edges: Vec::new(),
             routers: Vec::new(),
             max_visits: None,
+            schedule: None,
         }
     }
 
@@ -124,6 +128,35 @@ impl<S: State> Graph<S> {
         self
     }
 
+    /// Starts runs by itself, each with the state's default, while a driver with this version runs.
+    pub fn schedule(self, schedule: Schedule) -> Self
+    where
+        S: Default,
+    {
+        self.schedule_with(schedule, S::default)
+    }
+
+    /// The same, each run with what `input` returns: a state, or a `Result` of one. Where it errs or
+    /// panics, the tick has no run, and the schedule tells the error.
+    pub fn schedule_with<I: ScheduleInput<S>>(
+        self,
+        schedule: Schedule,
+        input: impl Fn() -> I + Send + Sync + 'static,
+    ) -> Self {
+        self.schedule_as(Ok(schedule), input)
+    }
+
+    /// For the attributes: what is wrong with the schedule is told when the flow is built.
+    #[doc(hidden)]
+    pub fn schedule_as<I: ScheduleInput<S>>(
+        mut self,
+        schedule: Result<Schedule, InvalidSchedule>,
+        input: impl Fn() -> I + Send + Sync + 'static,
+    ) -> Self {
+        self.schedule = Some(DeclaredSchedule::new(schedule, input));
+        self
+    }
+
     /// Ends the declaration. It is checked when a flow is built.
     pub fn build(self) -> Declaration {
         let Self {
@@ -133,6 +166,7 @@ impl<S: State> Graph<S> {
             edges,
             routers,
             max_visits,
+            schedule,
         } = self;
         let (nodes, mut bindings): (Vec<_>, Vec<_>) = nodes
             .into_iter()
@@ -154,6 +188,7 @@ impl<S: State> Graph<S> {
             topology: Topology { nodes, edges },
             bindings,
             codec: Typed::<S>::codec(),
+            schedule,
         }
     }
 }

@@ -8,13 +8,16 @@ mod checkpoint_arrays;
 pub(crate) mod notify;
 mod pulse;
 pub(crate) mod row;
+mod schedules;
 pub(crate) mod statement;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use forktex_db::sqlx::postgres::PgArguments;
+use forktex_db::sqlx::query::Query;
 use forktex_db::sqlx::types::Json;
-use forktex_db::sqlx::{self, PgConnection, Row};
+use forktex_db::sqlx::{self, PgConnection, Postgres, Row};
 use forktex_db::{Db, DbError};
 use uuid::Uuid;
 
@@ -146,6 +149,43 @@ impl PostgresStore {
         Ok((!written.is_empty()).then_some(Committed::Written))
     }
 
+    /// The statement that starts runs, with the runs bound.
+    fn start_query<'q>(&self, runs: &'q [NewRun]) -> Query<'q, Postgres, PgArguments> {
+        let column = |of: fn(&NewRun) -> &str| runs.iter().map(of).collect::<Vec<_>>();
+        sqlx::query(self.statements.start_runs.clone())
+            .bind(runs.iter().map(|run| run.instance_id.0).collect::<Vec<_>>())
+            .bind(
+                runs.iter()
+                    .map(|run| run.definition_id.0)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(column(|run| run.namespace.as_str()))
+            .bind(column(|run| run.workflow_name.as_str()))
+            .bind(
+                runs.iter()
+                    .map(|run| i32::try_from(run.version).unwrap_or(i32::MAX))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(runs.iter().map(|run| Json(&run.input)).collect::<Vec<_>>())
+            .bind(
+                runs.iter()
+                    .map(|run| Json(&run.metadata))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(column(|run| run.triggered_by.as_str()))
+            .bind(
+                runs.iter()
+                    .map(|run| run.idempotency_key.as_deref())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(runs.iter().map(|run| run.priority).collect::<Vec<_>>())
+            .bind(
+                runs.iter()
+                    .map(|run| run.worker_id.map(|worker| worker.0))
+                    .collect::<Vec<_>>(),
+            )
+    }
+
     async fn end_cancelled(
         &self,
         connection: &mut PgConnection,
@@ -238,39 +278,8 @@ impl Store for PostgresStore {
     }
 
     async fn start(&self, runs: &[NewRun]) -> Result<Vec<Started>, DbError> {
-        let column = |of: fn(&NewRun) -> &str| runs.iter().map(of).collect::<Vec<_>>();
-        let rows = sqlx::query(self.statements.start_runs.clone())
-            .bind(runs.iter().map(|run| run.instance_id.0).collect::<Vec<_>>())
-            .bind(
-                runs.iter()
-                    .map(|run| run.definition_id.0)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(column(|run| run.namespace.as_str()))
-            .bind(column(|run| run.workflow_name.as_str()))
-            .bind(
-                runs.iter()
-                    .map(|run| i32::try_from(run.version).unwrap_or(i32::MAX))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(runs.iter().map(|run| Json(&run.input)).collect::<Vec<_>>())
-            .bind(
-                runs.iter()
-                    .map(|run| Json(&run.metadata))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(column(|run| run.triggered_by.as_str()))
-            .bind(
-                runs.iter()
-                    .map(|run| run.idempotency_key.as_deref())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(runs.iter().map(|run| run.priority).collect::<Vec<_>>())
-            .bind(
-                runs.iter()
-                    .map(|run| run.worker_id.map(|worker| worker.0))
-                    .collect::<Vec<_>>(),
-            )
+        let rows = self
+            .start_query(runs)
             .fetch_all(self.db.pool())
             .await?;
         let mut inserted = std::collections::HashMap::with_capacity(rows.len());
