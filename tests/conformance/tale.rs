@@ -104,7 +104,7 @@ impl Ledger {
 }
 
 #[step(max_attempts = 3, backoff = ["50ms"])]
-async fn act(
+pub(crate) async fn act(
     ctx: &Ctx,
     state: &Tale,
     ledger: Resource<Ledger>,

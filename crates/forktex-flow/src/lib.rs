@@ -104,8 +104,8 @@ pub use crate::ctx::Ctx;
 pub use crate::definition::Workflow;
 pub use crate::definition::route::Route;
 pub use crate::error::{
-    BuildError, BuildFault, CancelError, DriverError, FlowError, ReadError, ScheduleError, StartError,
-    StepError, StepResult, WaitError,
+    BuildError, BuildFault, CancelError, DriverError, FlowError, ReadError, ScheduleError,
+    StartError, StepError, StepResult, WaitError,
 };
 pub use crate::flow::{
     DatabaseSource, DriverHandle, Flow, FlowBuilder, Role, RunBuilder, ScheduleHandle,

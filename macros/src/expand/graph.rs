@@ -28,7 +28,9 @@ pub(crate) fn expand(graph: &Graph, item: &ItemStruct) -> TokenStream {
     let nodes = nodes.iter().map(|one| node(one, state, root));
     let edges = edges.iter().map(|one| edge(one, root));
     let max_visits = max_visits.iter();
-    let schedule = schedule.as_ref().map(|one| schedule::call(one, state, root));
+    let schedule = schedule
+        .as_ref()
+        .map(|one| schedule::call(one, state, root));
     let declaration = quote! {
         #private::Graph::<#state>::new(#name, #version)
             #(.node(#nodes))*

@@ -33,7 +33,9 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
             quote!(.parallel([#(#members),*]))
         }
     });
-    let schedule = schedule.as_ref().map(|one| schedule::call(one, state, root));
+    let schedule = schedule
+        .as_ref()
+        .map(|one| schedule::call(one, state, root));
     let declaration = quote! {
         #private::Pipeline::<#state>::new(#name, #version)
             #(#stages)*

@@ -19,7 +19,8 @@ pub(crate) const TOPOLOGY: Known = (
 const NODES: Known = ("nodes", "nodes = { one_step, other_name: other_step }");
 const MAX_VISITS: Known = ("max_visits", "max_visits = 100");
 const KNOWN: &[Known] = &[
-    NAME, VERSION, STATE, NODES, TOPOLOGY, MAX_VISITS, CRON, TIMEZONE, OVERLAP, CATCH_UP, INPUT, CRATE,
+    NAME, VERSION, STATE, NODES, TOPOLOGY, MAX_VISITS, CRON, TIMEZONE, OVERLAP, CATCH_UP, INPUT,
+    CRATE,
 ];
 
 /// The options of a graph.

@@ -301,7 +301,10 @@ mod tests {
         let large = make_inputs(&good, 1, 3).await.unwrap_err();
         assert!(large.contains("bytes"), "{large}");
         let failed = make(|| Err("no\0 manifest".to_owned()));
-        assert_eq!(make_inputs(&failed, 1, 100).await.unwrap_err(), "no manifest");
+        assert_eq!(
+            make_inputs(&failed, 1, 100).await.unwrap_err(),
+            "no manifest"
+        );
         let panicked = make(|| std::panic::panic_any("out of coffee"));
         let told = make_inputs(&panicked, 1, 100).await.unwrap_err();
         assert_eq!(told, "the input function panicked: out of coffee");

@@ -125,7 +125,10 @@ impl Flow {
         }
         let mut scheduled = HashMap::new();
         for (definition, workflow) in newest.into_values() {
-            let schedule = workflow.schedule.as_ref().map(|declared| &declared.schedule);
+            let schedule = workflow
+                .schedule
+                .as_ref()
+                .map(|declared| &declared.schedule);
             let (name, version) = (&workflow.name, workflow.version);
             self.0
                 .store

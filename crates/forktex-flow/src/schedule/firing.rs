@@ -85,7 +85,9 @@ fn caught_up(
     firing: &mut Firing,
 ) -> Vec<OffsetDateTime> {
     // A tick of an earlier expression may stand in the table, and is then the only one.
-    let last = schedule.last_until(now).map_or(first, |last| last.max(first));
+    let last = schedule
+        .last_until(now)
+        .map_or(first, |last| last.max(first));
     match schedule.catch_up_policy() {
         CatchUp::One => vec![last],
         CatchUp::None if now - last > Duration::seconds(MISSED_AFTER_SECONDS) => {

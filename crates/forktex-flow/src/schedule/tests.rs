@@ -84,7 +84,9 @@ fn ticks_strictly_increase_and_none_is_lost_on_the_way_back() {
     let from = datetime!(2026-01-01 0:00 UTC).unix_timestamp();
     for _ in 0..2_000 {
         let schedule = Schedule::new(*random.choice(crons.iter()).unwrap()).unwrap();
-        let schedule = schedule.timezone(random.choice(zones.iter()).unwrap()).unwrap();
+        let schedule = schedule
+            .timezone(random.choice(zones.iter()).unwrap())
+            .unwrap();
         let start = from + random.i64(0..2 * 366 * 86_400);
         let start = OffsetDateTime::from_unix_timestamp(start).unwrap()
             + time::Duration::milliseconds(random.i64(0..1_000));
@@ -106,12 +108,25 @@ fn ticks_strictly_increase_and_none_is_lost_on_the_way_back() {
 
 #[test]
 fn what_cannot_be_read_is_refused_with_the_reason() {
-    for cron in ["", "0 2 * *", "61 * * * *", "0 2 * * FUN", "0 2 * * * * 2026", "every day"] {
+    for cron in [
+        "",
+        "0 2 * *",
+        "61 * * * *",
+        "0 2 * * FUN",
+        "0 2 * * * * 2026",
+        "every day",
+    ] {
         let refused = Schedule::new(cron).unwrap_err();
-        assert!(matches!(refused, InvalidSchedule::Cron { .. }), "{cron}: {refused}");
+        assert!(
+            matches!(refused, InvalidSchedule::Cron { .. }),
+            "{cron}: {refused}"
+        );
     }
     let refused = Schedule::new("0 0 30 2 *").unwrap_err();
-    assert!(matches!(refused, InvalidSchedule::NeverFires { .. }), "{refused}");
+    assert!(
+        matches!(refused, InvalidSchedule::NeverFires { .. }),
+        "{refused}"
+    );
     let refused = Schedule::new("@daily").unwrap().timezone("Europe/Berlim");
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("`Europe/Berlin`"), "{refused}");

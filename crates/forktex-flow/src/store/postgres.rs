@@ -278,10 +278,7 @@ impl Store for PostgresStore {
     }
 
     async fn start(&self, runs: &[NewRun]) -> Result<Vec<Started>, DbError> {
-        let rows = self
-            .start_query(runs)
-            .fetch_all(self.db.pool())
-            .await?;
+        let rows = self.start_query(runs).fetch_all(self.db.pool()).await?;
         let mut inserted = std::collections::HashMap::with_capacity(rows.len());
         for row in &rows {
             let instance: Uuid = row.try_get("instance_id")?;

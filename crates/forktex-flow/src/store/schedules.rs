@@ -20,15 +20,6 @@ pub(crate) struct StoredSchedule {
 }
 
 impl StoredSchedule {
-    pub(crate) fn of(schedule: &Schedule) -> Self {
-        Self {
-            cron: schedule.cron_expression().to_owned(),
-            timezone: schedule.timezone_name().to_owned(),
-            overlap: schedule.overlap_policy(),
-            catch_up: schedule.catch_up_policy(),
-        }
-    }
-
     /// A later release may have stored what this one cannot read.
     pub(crate) fn read(&self) -> Result<Schedule, InvalidSchedule> {
         let schedule = Schedule::new(self.cron.as_str())?.timezone(&self.timezone)?;
@@ -60,7 +51,6 @@ pub(crate) struct FiringToWrite<'a> {
 pub(crate) struct ScheduleRow {
     pub(crate) workflow_name: WorkflowName,
     pub(crate) version: Version,
-    pub(crate) definition_id: DefinitionId,
     pub(crate) stored: StoredSchedule,
     pub(crate) is_enabled: bool,
     pub(crate) next_fire_at: Option<OffsetDateTime>,

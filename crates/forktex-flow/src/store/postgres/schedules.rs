@@ -210,7 +210,6 @@ fn schedule_row(row: &PgRow) -> Result<ScheduleRow, DbError> {
     Ok(ScheduleRow {
         workflow_name: workflow_name(row)?,
         version: version.unsigned_abs(),
-        definition_id: DefinitionId(row.try_get("definition_id")?),
         stored: stored(row)?,
         is_enabled: row.try_get("is_enabled")?,
         next_fire_at: row.try_get("next_fire_at")?,
@@ -240,3 +239,6 @@ fn stored(row: &PgRow) -> Result<StoredSchedule, DbError> {
         catch_up: CatchUp::from_word(catch_up).unwrap_or_default(),
     })
 }
+
+#[cfg(test)]
+mod tests;
