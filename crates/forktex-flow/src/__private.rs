@@ -82,11 +82,6 @@ impl<S: State + Default> DefaultInput for S {
     }
 }
 
-/// The input of a schedule that has no function for it.
-pub fn default_input<S: DefaultInput>() -> S {
-    S::default_input()
-}
-
 /// A duration that was read at compile time.
 pub const fn milliseconds(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)

@@ -2,7 +2,7 @@
 //! A schedule as a call on the builder.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Type;
 use syn::spanned::Spanned;
 
@@ -30,8 +30,13 @@ pub(crate) fn call(schedule: &Schedule, state: &Type, root: &Root) -> TokenStrea
     if let Some(input) = input {
         quote_spanned!(input.span()=> .schedule_as(#schedule, #input))
     } else {
-        let default = root.private_at(cron.span());
-        let default = quote_spanned!(cron.span()=> #default::default_input::<#state>);
-        quote!(.schedule_as(#schedule, #default))
+        let span = cron.span();
+        let default = root.private_at(span);
+        let state = state.to_token_stream().into_iter().map(|mut token| {
+            token.set_span(token.span().located_at(span));
+            token
+        });
+        let default = quote_spanned!(span=> <#(#state)* as #default::DefaultInput>::default_input);
+        quote_spanned!(span=> .schedule_as(#schedule, #default))
     }
 }

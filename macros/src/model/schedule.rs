@@ -93,6 +93,10 @@ fn parse(text: &str) -> Result<Cron, String> {
     if text.chars().count() > CRON_CHARACTERS_MAX {
         return Err(format!("it has more than {CRON_CHARACTERS_MAX} characters"));
     }
+    let fields = text.split_whitespace().count();
+    if !text.trim_start().starts_with('@') && !matches!(fields, 5 | 6) {
+        return Err(format!("it must have five fields or six, not {fields}"));
+    }
     let parser = CronParser::builder()
         .seconds(Seconds::Optional)
         .year(Year::Disallowed)

@@ -204,15 +204,15 @@ pub(crate) async fn make_inputs(
         };
         (0..count).map(one).collect::<Result<Vec<Value>, String>>()
     });
-    let made = match tokio::time::timeout(INPUT_LIMIT, making).await {
-        Ok(Ok(made)) => made,
+    let outcome = match tokio::time::timeout(INPUT_LIMIT, making).await {
+        Ok(Ok(inputs)) => inputs,
         Ok(Err(error)) => Err(match error.try_into_panic() {
             Ok(panic) => format!("the input function panicked: {}", panic_text(&*panic)),
             Err(_) => "the input function was given up".to_owned(),
         }),
         Err(_) => Err(format!("the input function took more than {INPUT_LIMIT:?}")),
     };
-    made.map_err(|error| kept(&error))
+    outcome.map_err(|error| kept(&error))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

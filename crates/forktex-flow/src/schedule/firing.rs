@@ -89,12 +89,11 @@ fn caught_up(
         .last_until(now)
         .map_or(first, |last| last.max(first));
     match schedule.catch_up_policy() {
-        CatchUp::One => vec![last],
         CatchUp::None if now - last > Duration::seconds(MISSED_AFTER_SECONDS) => {
             firing.skip([last]);
             Vec::new()
         }
-        CatchUp::None => vec![last],
+        CatchUp::One | CatchUp::None => vec![last],
         CatchUp::All => {
             let before = |tick: &OffsetDateTime| {
                 let earlier = schedule.last_until(*tick - Duration::SECOND)?;
