@@ -64,24 +64,6 @@ pub fn schedule(
     Ok(schedule.overlap(overlap).catch_up(catch_up))
 }
 
-/// A state that a schedule can start runs with.
-#[diagnostic::on_unimplemented(
-    message = "a schedule does not know which `{Self}` to start its runs with",
-    label = "not `Default`",
-    note = "implement `Default` for `{Self}`, or give a function that makes one: `input = path::to::function`"
-)]
-pub trait DefaultInput: State {
-    /// The input.
-    fn default_input() -> Self;
-}
-
-#[diagnostic::do_not_recommend]
-impl<S: State + Default> DefaultInput for S {
-    fn default_input() -> Self {
-        S::default()
-    }
-}
-
 /// A duration that was read at compile time.
 pub const fn milliseconds(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)

@@ -21,7 +21,7 @@ use time::OffsetDateTime;
 
 use crate::identifier::nearest;
 
-pub use input::ScheduleInput;
+pub use input::{DefaultInput, ScheduleInput};
 
 /// The most characters that a cron expression may have.
 pub const CRON_CHARACTERS_MAX: usize = 200;

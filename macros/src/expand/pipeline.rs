@@ -7,7 +7,8 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Fields, ItemStruct, LitStr, Meta, Path, Token, Type};
 
-use super::{cfgs, retry, schedule};
+use super::schedule::with_schedule;
+use super::{cfgs, retry};
 use crate::model::pipeline::{Node, Pipeline, Place, Stage};
 use crate::root::Root;
 
@@ -33,15 +34,12 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
             quote!(.parallel([#(#members),*]))
         }
     });
-    let schedule = schedule
-        .as_ref()
-        .map(|one| schedule::call(one, state, root));
-    let declaration = quote! {
+    let builder = quote! {
         #private::Pipeline::<#state>::new(#name, #version)
             #(#stages)*
-            #schedule
-            .build()
     };
+    let builder = with_schedule(builder, schedule.as_ref(), root);
+    let declaration = quote!(#builder.build());
     workflow(item, place, name, *version, &declaration, root)
 }
 

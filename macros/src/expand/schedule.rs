@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! A schedule as a call on the builder.
+//! A schedule as a call around the builder.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::Type;
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use crate::model::schedule::Schedule;
 use crate::root::Root;
 
-/// The call that gives a workflow its schedule.
-pub(crate) fn call(schedule: &Schedule, state: &Type, root: &Root) -> TokenStream {
-    let private = root.private();
+/// The builder of a pipeline or a graph, with its schedule where it has one.
+pub(crate) fn with_schedule(
+    builder: TokenStream,
+    schedule: Option<&Schedule>,
+    root: &Root,
+) -> TokenStream {
+    let Some(schedule) = schedule else {
+        return builder;
+    };
     let Schedule {
         cron,
         timezone,
@@ -19,24 +24,26 @@ pub(crate) fn call(schedule: &Schedule, state: &Type, root: &Root) -> TokenStrea
         catch_up,
         input,
     } = schedule;
-    let overlap: Ident = format_ident!("{overlap}");
-    let catch_up: Ident = format_ident!("{catch_up}");
+    let private = root.private();
+    let (overlap, catch_up) = (format_ident!("{overlap}"), format_ident!("{catch_up}"));
     let schedule = quote! {
         #private::schedule(
             #cron, #timezone, #private::Overlap::#overlap, #private::CatchUp::#catch_up,
         )
     };
-    // What does not fit is shown at the function, or at the expression that needs a default.
-    if let Some(input) = input {
-        quote_spanned!(input.span()=> .schedule_as(#schedule, #input))
-    } else {
-        let span = cron.span();
-        let default = root.private_at(span);
-        let state = state.to_token_stream().into_iter().map(|mut token| {
-            token.set_span(token.span().located_at(span));
-            token
-        });
-        let default = quote_spanned!(span=> <#(#state)* as #default::DefaultInput>::default_input);
-        quote_spanned!(span=> .schedule_as(#schedule, #default))
+    // What does not fit is shown at the function, or at the expression that needs a default: the builder
+    // has a name there, so that it is not shown at all of the attribute. (A span of our own hygiene would
+    // be shown there as well.)
+    let span = input.as_ref().map_or_else(|| cron.span(), Spanned::span);
+    let named = Ident::new("__builder", span);
+    let call = match input {
+        Some(input) => quote_spanned!(span=> #named.schedule_as(#schedule, #input)),
+        None => quote_spanned!(span=> #named.schedule_by_default(#schedule)),
+    };
+    quote! {
+        {
+            let #named = #builder;
+            #call
+        }
     }
 }

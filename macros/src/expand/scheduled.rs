@@ -5,7 +5,8 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ItemFn;
 
-use super::{pipeline, schedule, step};
+use super::schedule::with_schedule;
+use super::{pipeline, step};
 use crate::model::scheduled::{Scheduled, structure};
 
 /// Expands a scheduled step.
@@ -20,13 +21,12 @@ pub(crate) fn expand(scheduled: &Scheduled, function: &ItemFn) -> TokenStream {
     let (root, state, ident) = (&one.root, &place.state, &function.sig.ident);
     let private = root.private();
     let step = step::expand(one, function);
-    let schedule = schedule::call(schedule, state, root);
-    let declaration = quote! {
+    let builder = quote! {
         #private::Pipeline::<#state>::new(#name, #version)
             .step(#private::Node::<#state>::of::<#ident>())
-            #schedule
-            .build()
     };
+    let builder = with_schedule(builder, Some(schedule), root);
+    let declaration = quote!(#builder.build());
     let structure = structure(function);
     let workflow = pipeline::workflow(&structure, place, name, *version, &declaration, root);
     quote!(#step #workflow)

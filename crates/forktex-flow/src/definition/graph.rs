@@ -3,7 +3,7 @@
 
 use crate::identifier::Version;
 use crate::schedule::input::DeclaredSchedule;
-use crate::schedule::{InvalidSchedule, Schedule, ScheduleInput};
+use crate::schedule::{DefaultInput, InvalidSchedule, Schedule, ScheduleInput};
 use crate::state::State;
 use crate::state::erased::Typed;
 
@@ -131,9 +131,9 @@ impl<S: State> Graph<S> {
     /// Starts runs by itself, each with the state's default, while a driver with this version runs.
     pub fn schedule(self, schedule: Schedule) -> Self
     where
-        S: Default,
+        S: DefaultInput,
     {
-        self.schedule_with(schedule, S::default)
+        self.schedule_by_default(Ok(schedule))
     }
 
     /// The same, each run with what `input` returns: a state, or a `Result` of one. Where it errs or
@@ -144,6 +144,15 @@ impl<S: State> Graph<S> {
         input: impl Fn() -> I + Send + Sync + 'static,
     ) -> Self {
         self.schedule_as(Ok(schedule), input)
+    }
+
+    /// For the attributes: what is wrong with the schedule is told when the flow is built.
+    #[doc(hidden)]
+    pub fn schedule_by_default(self, schedule: Result<Schedule, InvalidSchedule>) -> Self
+    where
+        S: DefaultInput,
+    {
+        self.schedule_as(schedule, S::default_input)
     }
 
     /// For the attributes: what is wrong with the schedule is told when the flow is built.

@@ -35,6 +35,24 @@ impl<S: State, E: Into<Box<dyn Error + Send + Sync>>> ScheduleInput<S> for Resul
     }
 }
 
+/// A state that a schedule can start runs with: one that has a default.
+#[diagnostic::on_unimplemented(
+    message = "a schedule does not know which `{Self}` to start its runs with",
+    label = "not `Default`",
+    note = "implement `Default` for `{Self}`, or give a function that makes one: `input = path::to::function`"
+)]
+pub trait DefaultInput: State {
+    /// The input.
+    fn default_input() -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: State + Default> DefaultInput for S {
+    fn default_input() -> Self {
+        S::default()
+    }
+}
+
 /// Makes the input of one run. It is the service's code: it may err, block or panic.
 pub(crate) type MakeInput = Arc<dyn Fn() -> Result<Value, String> + Send + Sync>;
 
