@@ -36,9 +36,10 @@ pub(crate) fn with_schedule(
     // be shown there as well.)
     let span = input.as_ref().map_or_else(|| cron.span(), Spanned::span);
     let named = Ident::new("__builder", span);
-    let call = match input {
-        Some(input) => quote_spanned!(span=> #named.schedule_as(#schedule, #input)),
-        None => quote_spanned!(span=> #named.schedule_by_default(#schedule)),
+    let call = if let Some(input) = input {
+        quote_spanned!(span=> #named.schedule_as(#schedule, #input))
+    } else {
+        quote_spanned!(span=> #named.schedule_by_default(#schedule))
     };
     quote! {
         {

@@ -175,3 +175,36 @@ async fn a_firing_that_fails_midway_leaves_neither_the_run_nor_the_tick() {
     let read = world.store.read(runs[0].instance_id).await.unwrap();
     assert!(read.is_none());
 }
+
+/// The older process had looked before the newer version was known, and writes after it.
+#[tokio::test]
+async fn c38_an_older_version_that_writes_late_does_not_come_back() {
+    let world = World::create(Overlap::Allow).await;
+    let other = WorkflowName::unchecked("tale.retired");
+    let schedule = Schedule::new("@daily").unwrap();
+    let brought = async |version: Version, schedule: Option<&Schedule>| {
+        let definition = DefinitionId(i64::from(version) + 10);
+        let register = world
+            .store
+            .register_schedule(&other, version, definition, schedule);
+        register.await.unwrap();
+        world.store.schedules(Some("tale.retired")).await.unwrap()
+    };
+    let define = "INSERT INTO forktex_flow.definition (
+                      namespace, workflow_name, workflow_version, topology_hash, topology, state_hash
+                  ) VALUES ('', 'tale.retired', 1, sha256(''), '{}', sha256(''))";
+    sqlx::query(define)
+        .execute(world.store.db.pool())
+        .await
+        .unwrap();
+    assert!(brought(2, None).await.is_empty());
+    assert!(brought(1, Some(&schedule)).await.is_empty());
+    assert_eq!(
+        brought(2, Some(&schedule)).await.len(),
+        1,
+        "the same version may"
+    );
+    assert!(brought(3, None).await.is_empty());
+    assert!(brought(2, Some(&schedule)).await.is_empty());
+    assert_eq!(brought(4, Some(&schedule)).await[0].version, 4);
+}
