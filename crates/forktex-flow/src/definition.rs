@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::identifier::Version;
+use crate::schedule::Schedule;
 use crate::schedule::input::DeclaredSchedule;
 use crate::state::State;
 use crate::state::erased::StateCodec;
@@ -62,6 +63,12 @@ impl Declaration {
     /// The version as declared.
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// When it starts by itself, if that was declared and is valid.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        let declared = self.schedule.as_ref()?;
+        declared.schedule.as_ref().ok()
     }
 
     /// The nodes and edges.
