@@ -55,7 +55,8 @@ pub enum CatchUp {
     /// One run for all of them, of the newest tick. The default.
     #[default]
     One,
-    /// A run for each, oldest first, of the newest [`CATCH_UP_MAX`].
+    /// A run for each, oldest first, of the newest [`CATCH_UP_MAX`]. An input that fails costs all the
+    /// ticks that are fired together with its own, at most 50.
     All,
     /// None, if more than [`MISSED_AFTER_SECONDS`] have passed.
     None,

@@ -78,11 +78,13 @@ pub(super) async fn run(
                 due_at = due_in(&pulses.borrow_and_update()).map(|wait| Instant::now() + wait);
             }
             () = due => {
-                // What is still due then is due in the next pulse as well.
                 due_at = None;
                 match stop.run_until_cancelled(schedules.fire_due()).await {
                     None => return,
-                    Some(Ok(())) => {}
+                    // There may be more than one look fires. Each moves what it fires on, so this ends.
+                    Some(Ok(true)) => due_at = Some(Instant::now()),
+                    // What is still due is due in the next pulse as well.
+                    Some(Ok(false)) => {}
                     Some(Err(error)) => {
                         tracing::warn!(%error, "cannot fire schedules; trying again");
                     }
@@ -104,27 +106,28 @@ fn due_in(pulse: &Pulse) -> Option<Duration> {
 }
 
 impl Schedules {
-    async fn fire_due(&self) -> Result<(), DbError> {
+    /// Fires what is due now. Returns whether a schedule was moved on.
+    async fn fire_due(&self) -> Result<bool, DbError> {
         let definitions: Vec<DefinitionId> = self.workflows.keys().copied().collect();
         let due = self.store.due_schedules(&definitions, DUE_MAX).await?;
         // One that fails must not hold up the others.
-        stream::iter(&due)
-            .for_each_concurrent(AT_ONCE, |due| async move {
-                if let Err(error) = self.fire(due).await {
-                    let workflow = &due.workflow_name;
-                    tracing::warn!(%workflow, %error, "cannot fire a schedule; trying again");
-                }
+        let firings = stream::iter(due).map(|due| async move {
+            self.fire(&due).await.unwrap_or_else(|error| {
+                let workflow = &due.workflow_name;
+                tracing::warn!(%workflow, %error, "cannot fire a schedule; trying again");
+                false
             })
-            .await;
-        Ok(())
+        });
+        let fired: Vec<bool> = firings.buffer_unordered(AT_ONCE).collect().await;
+        Ok(fired.contains(&true))
     }
 
-    async fn fire(&self, due: &DueSchedule) -> Result<(), DbError> {
+    async fn fire(&self, due: &DueSchedule) -> Result<bool, DbError> {
         let Some(workflow) = self.workflows.get(&due.definition_id) else {
-            return Ok(());
+            return Ok(false);
         };
         let Some(declared) = &workflow.schedule else {
-            return Ok(());
+            return Ok(false);
         };
         let name = &due.workflow_name;
         // The table's words hold: another process may have brought others for the same version.
@@ -132,7 +135,7 @@ impl Schedules {
             Ok(schedule) => schedule,
             Err(error) => {
                 tracing::warn!(workflow = %name, %error, "left to a process of a later release");
-                return Ok(());
+                return Ok(false);
             }
         };
         let firing = decide(&schedule, &due.standing);
@@ -165,7 +168,7 @@ impl Schedules {
                 (self.on_started)();
             }
         }
-        Ok(())
+        Ok(started.is_some())
     }
 
     async fn write(

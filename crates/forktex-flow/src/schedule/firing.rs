@@ -5,6 +5,10 @@ use time::{Duration, OffsetDateTime};
 
 use super::{CATCH_UP_MAX, CatchUp, MISSED_AFTER_SECONDS, Overlap, Schedule};
 
+/// The most runs that one firing starts; what is more is due at once again. It bounds what inputs are
+/// held and written at a time.
+const RUNS_MAX: usize = 50;
+
 /// A schedule as it stands in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
@@ -37,7 +41,8 @@ impl Firing {
     }
 }
 
-/// Decides on the ticks that are due. The next tick always lies after now.
+/// Decides on the ticks that are due. The next tick lies after now, or, where more are to be made up for
+/// than one firing starts, after the ticks of this one.
 pub(crate) fn decide(schedule: &Schedule, standing: &Standing) -> Firing {
     let Standing {
         next_fire_at,
@@ -56,7 +61,11 @@ pub(crate) fn decide(schedule: &Schedule, standing: &Standing) -> Firing {
     }
     match schedule.overlap_policy() {
         // A tick that waited under another policy waits no more.
-        Overlap::Allow => firing.ticks = waiting_tick.into_iter().chain(ticks).collect(),
+        Overlap::Allow => {
+            firing.ticks = waiting_tick.into_iter().chain(ticks).collect();
+            let later = firing.ticks.split_off(firing.ticks.len().min(RUNS_MAX));
+            firing.next_fire_at = later.first().copied().or(firing.next_fire_at);
+        }
         Overlap::Skip => {
             let mut ticks: Vec<_> = waiting_tick.into_iter().chain(ticks).collect();
             firing.ticks = if is_busy { None } else { ticks.pop() }
@@ -100,8 +109,10 @@ fn caught_up(
                 (earlier >= first && earlier < *tick).then_some(earlier)
             };
             let mut ticks: Vec<_> = std::iter::successors(Some(last), before)
-                .take(CATCH_UP_MAX)
+                .take(CATCH_UP_MAX + 1)
                 .collect();
+            // One stands for all that are older still: they are not counted.
+            firing.skip(ticks.drain(CATCH_UP_MAX.min(ticks.len())..));
             ticks.reverse();
             ticks
         }
@@ -173,11 +184,19 @@ mod tests {
     #[test]
     fn what_is_made_up_for_is_bounded_and_the_newest() {
         let schedule = Schedule::new("* * * * * *").unwrap().catch_up(CatchUp::All);
-        let firing = decide(&schedule, &missed(false));
-        assert_eq!(firing.ticks.len(), CATCH_UP_MAX);
-        assert_eq!(firing.ticks.last(), Some(&NOON));
-        assert!(firing.ticks.is_sorted());
-        assert_eq!(firing.next_fire_at, Some(NOON + Duration::SECOND));
+        let mut standing = missed(false);
+        let (mut ticks, mut skipped) = (Vec::new(), 0);
+        while standing.next_fire_at.is_some_and(|next| next <= NOON) {
+            let firing = decide(&schedule, &standing);
+            assert!((1..=RUNS_MAX).contains(&firing.ticks.len()));
+            standing.next_fire_at = firing.next_fire_at;
+            ticks.extend(firing.ticks);
+            skipped += firing.skipped;
+        }
+        assert_eq!((ticks.len(), skipped), (CATCH_UP_MAX, 1));
+        assert_eq!(ticks.last(), Some(&NOON));
+        assert!(ticks.is_sorted());
+        assert_eq!(standing.next_fire_at, Some(NOON + Duration::SECOND));
     }
 
     #[test]
