@@ -15,6 +15,8 @@ CREATE TABLE forktex_flow.definition (
     topology_hash    bytea       NOT NULL CHECK (length(topology_hash) = 32),
     topology         text[]      NOT NULL,
     state_hash       bytea       NOT NULL CHECK (length(state_hash) = 32),
+    -- The names of the nodes that run together, by the number of the stage that journals name.
+    stages           jsonb       NOT NULL CHECK (jsonb_typeof(stages) = 'array'),
     created_at       timestamptz NOT NULL DEFAULT now(),
     UNIQUE (workflow_name, workflow_version, namespace)
 );
@@ -25,6 +27,8 @@ CREATE TABLE forktex_flow.worker (
     worker_name text        NOT NULL,
     started_at  timestamptz NOT NULL DEFAULT now(),
     lease_until timestamptz NOT NULL,
+    -- What it can run.
+    definition_ids bigint[] NOT NULL,
     -- When it was stopped, or judged dead. It never holds a lease again.
     retired_at  timestamptz
 ) WITH (fillfactor = 50);
@@ -71,7 +75,7 @@ CREATE UNIQUE INDEX instance_by_idempotency_key
     WHERE idempotency_key IS NOT NULL;
 
 -- The runs that have not ended. Exactly one of three: owned by a worker, ready to be claimed, or
--- asleep until a time.
+-- waiting for something.
 CREATE TABLE forktex_flow.active (
     instance_id         uuid     PRIMARY KEY,
     definition_id       bigint   NOT NULL,
@@ -80,7 +84,27 @@ CREATE TABLE forktex_flow.active (
     epoch               bigint   NOT NULL DEFAULT 0,
     worker_id           uuid,
     ready_at            timestamptz,
+    -- What a run waits for that is neither owned nor ready, and the time that wakes it in any case.
+    waits_on            text
+        CHECK (waits_on IN ('retry', 'timer', 'signal', 'child', 'turn', 'worker', 'reader')),
     wake_at             timestamptz,
+    -- The names of the signals that wake it.
+    waiting_signals     text[],
+    -- How many endings of its children wake it.
+    waiting_children    integer,
+    -- Whether one child that did not complete is enough to wake it.
+    fails_fast          boolean  NOT NULL DEFAULT false,
+    -- Where it is, as of when it last began to wait.
+    current_nodes       text[],
+    -- When it fails if it lives then.
+    deadline_at         timestamptz,
+    -- Why the run is to end as cancelled once what it did is undone.
+    undo_reason         text,
+    -- A paused run is not claimed, whatever it waits for.
+    paused_at           timestamptz,
+    -- The run that spawned it, and the call of it that did.
+    parent_id           uuid,
+    sibling_group       text,
     -- How often in a row a worker died that held it; above 0 it is a suspect, and runs alone.
     losses              smallint NOT NULL DEFAULT 0,
     alone               boolean  NOT NULL DEFAULT false,
@@ -89,7 +113,11 @@ CREATE TABLE forktex_flow.active (
     cancel_requested_at timestamptz,
     cancel_deadline     timestamptz,
     cancel_reason       text,
-    CHECK (num_nonnulls(worker_id, ready_at, wake_at) = 1),
+    CHECK (num_nonnulls(worker_id, ready_at, waits_on) = 1),
+    CHECK (waits_on IS NOT NULL OR num_nonnulls(wake_at, waiting_signals, waiting_children) = 0),
+    CHECK (waits_on NOT IN ('retry', 'timer', 'worker', 'reader') OR wake_at IS NOT NULL),
+    CHECK ((waits_on = 'child') = (waiting_children IS NOT NULL) OR waits_on IS NULL),
+    CHECK ((parent_id IS NULL) = (sibling_group IS NULL)),
     CHECK (NOT alone OR worker_id IS NOT NULL),
     CHECK (num_nonnulls(cancel_requested_at, cancel_deadline, cancel_reason) IN (0, 3)),
     CHECK (cancel_requested_at IS NULL OR worker_id IS NOT NULL)
@@ -102,9 +130,11 @@ CREATE TABLE forktex_flow.active (
 );
 
 CREATE INDEX active_ready ON forktex_flow.active (definition_id, priority DESC, ready_at)
-    WHERE ready_at IS NOT NULL AND losses = 0;
+    WHERE ready_at IS NOT NULL AND losses = 0 AND paused_at IS NULL;
 CREATE INDEX active_suspect ON forktex_flow.active (definition_id, ready_at)
-    WHERE ready_at IS NOT NULL AND losses > 0;
+    WHERE ready_at IS NOT NULL AND losses > 0 AND paused_at IS NULL;
+CREATE INDEX active_child ON forktex_flow.active (parent_id, sibling_group, instance_id)
+    WHERE parent_id IS NOT NULL;
 CREATE INDEX active_asleep ON forktex_flow.active (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX active_by_worker ON forktex_flow.active (worker_id) WHERE worker_id IS NOT NULL;
 CREATE INDEX active_cancelling ON forktex_flow.active (worker_id, cancel_deadline)
@@ -120,9 +150,12 @@ CREATE TABLE forktex_flow.journal (
     visit       integer     NOT NULL,
     attempt     integer     NOT NULL,
     -- 1 node completed, 2 node skipped, 3 attempt failed, 4 resolved,
-    -- 5 run completed, 6 run failed, 7 run cancelled, 8 routed
-    kind        smallint    NOT NULL CHECK (kind BETWEEN 1 AND 8),
+    -- 5 run completed, 6 run failed, 7 run cancelled, 8 routed, 9 signalled, 10 timer fired,
+    -- 11 called, 12 signal refused, 13 compensation began, 14 compensated, 15 compensation failed
+    kind        smallint    NOT NULL CHECK (kind BETWEEN 1 AND 15),
     member      smallint    NOT NULL,
+    -- The stage that the run is in after this; -1 where it is in none.
+    stage       integer     NOT NULL,
     node        text        NOT NULL,
     -- json, not jsonb: kept as written, and only ever read whole.
     payload     json,

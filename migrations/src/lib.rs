@@ -25,6 +25,11 @@ pub const FLOW: &[Source] = &[
     },
     Source {
         version: 2,
+        name: "inbox",
+        sql: include_str!("../flow/0002_inbox.sql"),
+    },
+    Source {
+        version: 3,
         name: "schedules",
         sql: include_str!("../flow/0003_schedules.sql"),
     },

@@ -4,9 +4,12 @@
 //! The worker's own clock decides nothing: it may be an hour off. Only the time that has passed since
 //! a reading is measured here, by the monotonic clock.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
+
+/// How long an owner may take to end a cancelled run by default.
+pub const GRACE_PERIOD_DEFAULT: Duration = Duration::from_secs(30);
 
 /// A reading of the database's clock and when it was taken.
 #[derive(Debug, Clone, Copy)]

@@ -4,8 +4,10 @@
 //! Suspension and cancellation are outcomes, not errors, and are not here; recorded outcomes are in
 //! [`failure`].
 
+mod control;
 pub mod failure;
 mod schedule;
+mod signal;
 
 use std::error::Error;
 use std::fmt;
@@ -18,7 +20,9 @@ use crate::instance::{Instance, InstanceStatus};
 use crate::schedule::InvalidSchedule;
 use crate::state::StateError;
 use crate::state::payload::PayloadError;
+pub use control::{ForkError, PauseError};
 pub use schedule::ScheduleError;
+pub use signal::SignalError;
 
 use failure::{StepFailure, StepFailureKind, with_causes};
 
@@ -63,7 +67,11 @@ impl StepError {
 
     /// Whether another attempt may be made.
     pub fn is_fatal(&self) -> bool {
-        self.0.kind == StepFailureKind::Fatal
+        !self.0.kind.is_retryable()
+    }
+
+    pub(crate) fn from_failure(failure: StepFailure) -> Self {
+        Self(failure)
     }
 
     pub(crate) fn into_failure(self) -> StepFailure {
@@ -176,6 +184,25 @@ pub enum DefinitionFault {
         node: String,
         /// The answer.
         branch: String,
+    },
+    /// An edge that waits leaves the start.
+    #[error("an edge that waits leaves START: begin with a node, and let the edge leave that")]
+    WaitAtStart,
+    /// Two edges out of a node wait for the same.
+    #[error("two edges out of node `{node}` wait {wait}: keep one")]
+    DuplicateWait {
+        /// The node.
+        node: String,
+        /// What they wait for.
+        wait: String,
+    },
+    /// An edge waits for too short or too long a time.
+    #[error("an edge out of node `{node}` waits {wait}: the time must be from 1 ms to 3650 days")]
+    WaitOutOfRange {
+        /// The node.
+        node: String,
+        /// What it waits for.
+        wait: String,
     },
     /// A limit of visits is out of its range.
     #[error("max_visits of node `{node}` must be from 1 to {limit}")]
@@ -325,6 +352,12 @@ pub enum StartError {
         "cannot start workflow `{workflow}`: the idempotency key must have 1 to 200 characters and no NUL"
     )]
     IdempotencyKey {
+        /// The workflow.
+        workflow: WorkflowName,
+    },
+    /// The deadline is out of its range.
+    #[error("cannot start workflow `{workflow}`: the deadline must be from 1 ms to 3650 days")]
+    Deadline {
         /// The workflow.
         workflow: WorkflowName,
     },
@@ -528,6 +561,18 @@ pub enum FlowError {
     /// From reading, switching or firing a schedule.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// From sending a signal.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
+    /// From pausing or resuming a run.
+    #[error(transparent)]
+    Pause(#[from] PauseError),
+    /// From retrying or forking a run.
+    #[error(transparent)]
+    Fork(#[from] ForkError),
+    /// From the caller's own transaction around calls of the flow.
+    #[error(transparent)]
+    Database(#[from] DbError),
 }
 
 impl<S: fmt::Debug + Send + Sync + 'static> From<WaitError<S>> for FlowError {

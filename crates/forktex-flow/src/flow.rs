@@ -32,7 +32,7 @@ use background::Background;
 pub use builder::{DatabaseSource, FlowBuilder};
 pub use schedules::{ScheduleHandle, ScheduleInfo};
 use start::Starter;
-pub use start::{RunBuilder, StartBuilder};
+pub use start::{InTransaction, RunBuilder, StartBuilder};
 
 /// Durable workflows in one schema of one Postgres database. Cheap to clone.
 ///

@@ -116,6 +116,15 @@ name!(
 );
 
 name!(
+    /// The name of a signal, such as `email.verified`.
+    SignalName,
+    "signal name",
+    WORKFLOW_NAME_CHARACTERS_MAX,
+    "write 1 to 200 characters: words of letters, digits, `_` and `-`, joined by dots",
+    |text| text.split('.').all(is_word)
+);
+
+name!(
     /// The tenant or area that a run belongs to; empty for the platform's own.
     Namespace,
     "namespace",
@@ -123,6 +132,14 @@ name!(
     "write at most 100 characters: words of letters, digits, `_` and `-`, joined by dots",
     |text| text.is_empty() || text.split('.').all(is_word)
 );
+
+/// The most characters that an idempotency key, or the key of a durable call, may have.
+pub(crate) const KEY_CHARACTERS_MAX: usize = 200;
+
+/// Whether a text may be an idempotency key, or the key of a durable call.
+pub(crate) fn is_key(text: &str) -> bool {
+    (1..=KEY_CHARACTERS_MAX).contains(&text.chars().count()) && !text.contains('\0')
+}
 
 fn is_word(word: &str) -> bool {
     !word.is_empty()

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! A run as data: what callers see of it, and the journal that it is rebuilt from.
 
+pub mod event;
 pub mod journal;
+pub(crate) mod outcome;
 
 use std::fmt;
 use std::time::Duration;
@@ -80,6 +82,32 @@ pub enum WaitingOn {
         #[serde(with = "time::serde::rfc3339")]
         due_at: OffsetDateTime,
     },
+    /// A time, by the database's clock.
+    Timer {
+        /// When it comes.
+        #[serde(with = "time::serde::rfc3339")]
+        due_at: OffsetDateTime,
+    },
+    /// A signal of one of these names, or a time if that comes first.
+    Signal {
+        /// The names.
+        names: Vec<String>,
+        /// When it goes on without one.
+        #[serde(with = "time::serde::rfc3339::option")]
+        due_at: Option<OffsetDateTime>,
+    },
+    /// The end of runs that it spawned.
+    Child {
+        /// How many are to end before it goes on.
+        remaining: u32,
+    },
+    /// Its turn among the runs that were spawned together, of which only so many may live at once.
+    Turn,
+    /// To be resumed; it was paused.
+    Pause,
+    /// A worker that has its workflow in its version, and can read its state. No worker that lives can
+    /// take it.
+    CompatibleWorker,
 }
 
 /// What became of a node at one visit.
@@ -126,8 +154,26 @@ pub struct NodeRecord {
     pub delta: Option<Delta>,
     /// The failure of the last failed attempt, kept when a later one succeeds.
     pub error: Option<StepFailure>,
-    /// What the router behind the node answered, in a graph.
+    /// By which way the run left the node, in a graph: what the router behind it answered, or the
+    /// signal (`on email.verified`) or time (`after a time`) that came first.
     pub branch: Option<String>,
+    /// How far it was undone, where its run failed or was cancelled and it has a step for that.
+    pub compensation: Option<CompensationRecord>,
+    /// When the last attempt was recorded, by the database's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub recorded_at: OffsetDateTime,
+}
+
+/// How far a visit of a node was undone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CompensationRecord {
+    /// Completed, retrying, or failed for good.
+    pub status: NodeStatus,
+    /// How many attempts were made.
+    pub attempt: u32,
+    /// The failure of the last attempt, if it failed.
+    pub error: Option<StepFailure>,
     /// When the last attempt was recorded, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub recorded_at: OffsetDateTime,

@@ -85,6 +85,7 @@ pub mod definition;
 pub mod error;
 pub mod instance;
 pub mod schedule;
+pub mod signal;
 pub mod step;
 
 mod compile;
@@ -104,17 +105,21 @@ pub use crate::ctx::Ctx;
 pub use crate::definition::Workflow;
 pub use crate::definition::route::Route;
 pub use crate::error::{
-    BuildError, BuildFault, CancelError, DriverError, FlowError, ReadError, ScheduleError,
-    StartError, StepError, StepResult, WaitError,
+    BuildError, BuildFault, CancelError, DriverError, FlowError, ForkError, PauseError, ReadError,
+    ScheduleError, SignalError, StartError, StepError, StepResult, WaitError,
 };
 pub use crate::flow::{
-    DatabaseSource, DriverHandle, Flow, FlowBuilder, Role, RunBuilder, ScheduleHandle,
-    ScheduleInfo, StartBuilder, WorkflowHandle,
+    DatabaseSource, DriverHandle, Flow, FlowBuilder, InTransaction, Role, RunBuilder,
+    ScheduleHandle, ScheduleInfo, StartBuilder, WorkflowHandle,
 };
-pub use crate::handle::{Cancel, GRACE_PERIOD_DEFAULT, Run, Wait};
-pub use crate::identifier::{InstanceId, Namespace, NodeName, Version, WorkflowName};
+pub use crate::handle::{
+    Cancel, EventStream, ForkBuilder, GRACE_PERIOD_DEFAULT, Run, Send, Sent, Wait,
+};
+pub use crate::identifier::{InstanceId, Namespace, NodeName, SignalName, Version, WorkflowName};
+pub use crate::instance::event::{CallKind, Event, EventKind};
 pub use crate::instance::{Instance, InstanceStatus, NodeRecord, NodeStatus, WaitingOn};
 pub use crate::schedule::{CatchUp, InvalidSchedule, Overlap, Schedule};
+pub use crate::signal::Signal;
 pub use crate::state::State;
 pub use crate::step::Resource;
 pub use crate::store::Election;
@@ -151,6 +156,7 @@ pub mod prelude {
     pub use crate::handle::Run;
     pub use crate::identifier::InstanceId;
     pub use crate::instance::{Instance, InstanceStatus, NodeStatus};
+    pub use crate::signal::Signal;
     pub use crate::state::State;
     pub use crate::step::Resource;
     pub use forktex_macros::{Route, State, graph, node, pipeline, scheduled, step};

@@ -2,6 +2,8 @@
 //! The transactions of the guarantees, one method each. A store writes what it is told and decides
 //! nothing; what is to be written comes from [`transition`](crate::transition).
 
+pub(crate) mod control;
+pub(crate) mod message;
 pub(crate) mod notice;
 pub(crate) mod postgres;
 pub(crate) mod schedules;
@@ -9,7 +11,7 @@ pub(crate) mod schedules;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use forktex_db::DbError;
+use forktex_db::{Db, DbError, Transaction};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
@@ -17,10 +19,12 @@ use crate::compile::CompiledWorkflow;
 use crate::error::TopologyChanged;
 use crate::error::failure::{RunFailure, StepFailureKind};
 use crate::identifier::{
-    DefinitionId, Epoch, InstanceId, Namespace, Version, WorkerId, WorkflowName,
+    DefinitionId, Epoch, InstanceId, Namespace, NodeName, Version, WorkerId, WorkflowName,
 };
 use crate::instance::journal::{Entry, Recorded};
 use crate::instance::{Instance, InstanceStatus};
+pub(crate) use control::ControlStore;
+pub(crate) use message::{Letter, MessageStore, NewSignal, Posted};
 
 /// A run to be started.
 #[derive(Debug, Clone)]
@@ -37,6 +41,20 @@ pub(crate) struct NewRun {
     pub(crate) priority: i16,
     /// The worker that it is born claimed by, in [`FIRST_EPOCH`].
     pub(crate) worker_id: Option<WorkerId>,
+    /// How long it may live.
+    pub(crate) deadline: Option<Duration>,
+    /// The run that spawns it, if one does.
+    pub(crate) birth: Option<Birth>,
+}
+
+/// How a run was spawned by another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Birth {
+    pub(crate) parent_id: InstanceId,
+    /// Names the call that spawned it, and its siblings with it.
+    pub(crate) sibling_group: String,
+    /// Whether it is ready only when a sibling has ended.
+    pub(crate) waits_for_turn: bool,
 }
 
 /// The epoch of a run that is born claimed.
@@ -66,6 +84,12 @@ pub(crate) struct ClaimedRun {
     pub(crate) input: Value,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) journal: Vec<Recorded>,
+    /// Whether another run spawned it.
+    pub(crate) is_child: bool,
+    /// When it fails if it lives then.
+    pub(crate) deadline_at: Option<OffsetDateTime>,
+    /// Why it is to end as cancelled once what it did is undone.
+    pub(crate) undo_reason: Option<String>,
     /// Losses while alone that the journal does not account for yet.
     pub(crate) lost_attempts: u32,
     /// The database's clock at the claim.
@@ -82,6 +106,14 @@ pub(crate) struct Checkpoint {
     pub(crate) then: Then,
     /// Whether the owner knows that cancellation was asked for, and ends the run by this.
     pub(crate) is_cancelling: bool,
+    /// Whether the owner knows that it is to pause the run, and starts nothing more.
+    pub(crate) is_pausing: bool,
+    /// Whether the owner knows that what the run did is to be undone.
+    pub(crate) is_undoing: bool,
+    /// The stage that the run is in after the entries; -1 where it is in none.
+    pub(crate) stage: i32,
+    /// Runs that the entries spawn, to be started in the same transaction.
+    pub(crate) children: Vec<NewRun>,
 }
 
 /// What a run does after a checkpoint.
@@ -89,13 +121,56 @@ pub(crate) struct Checkpoint {
 pub(crate) enum Then {
     /// Its owner goes on with it.
     Continue,
-    /// It gives up its slot until then.
-    Sleep { wake_after: Duration },
+    /// It gives up its slot and waits.
+    Wait(Rest),
     /// It has ended.
     End {
         status: InstanceStatus,
         failure: Option<RunFailure>,
     },
+}
+
+/// What a run that gives up its slot waits for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rest {
+    pub(crate) on: RestsOn,
+    /// What wakes it in any case.
+    pub(crate) wake_after: Option<Duration>,
+    pub(crate) current_nodes: Vec<NodeName>,
+}
+
+/// What wakes a run that waits, besides its time.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum RestsOn {
+    Retry,
+    Timer,
+    /// A signal of one of these names.
+    Signal(Vec<String>),
+    /// The ends of so many children, or a signal of one of these names.
+    Child {
+        count: u32,
+        /// Whether one that failed is enough.
+        fails_fast: bool,
+        signals: Vec<String>,
+    },
+    /// A free worker.
+    Worker,
+    /// A worker that can read it, which this one cannot.
+    Reader,
+}
+
+impl RestsOn {
+    /// The word that is stored.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Timer => "timer",
+            Self::Signal(_) => "signal",
+            Self::Child { .. } => "child",
+            Self::Worker => "worker",
+            Self::Reader => "reader",
+        }
+    }
 }
 
 /// What became of a checkpoint.
@@ -108,6 +183,12 @@ pub(crate) enum Committed {
     CancelRequested {
         reason: String,
     },
+    /// The run is to end once what it did is undone: nothing was written.
+    UndoRequested {
+        reason: String,
+    },
+    /// A pause was asked for: nothing was written; the owner is to start nothing more.
+    PauseRequested,
 }
 
 /// What became of a request to cancel.
@@ -135,6 +216,7 @@ pub(crate) struct Pulse {
     pub(crate) runs_ready: bool,
     pub(crate) suspects_ready: bool,
     pub(crate) runs_due: bool,
+    pub(crate) messages_undelivered: bool,
     pub(crate) leases_lost: bool,
     pub(crate) cancellations_overdue: bool,
     /// How long until a schedule of this worker's definitions is due; negative where one is overdue.
@@ -195,7 +277,7 @@ pub enum Election {
 
 /// Where runs are kept. Every write of an owner is fenced by the epoch of its claim.
 #[async_trait]
-pub(crate) trait Store: Send + Sync + 'static {
+pub(crate) trait Store: MessageStore + ControlStore + Send + Sync + 'static {
     fn heart(&self) -> Box<dyn Heart>;
 
     fn candidate(&self, election: Election) -> Box<dyn Candidate>;
@@ -210,6 +292,7 @@ pub(crate) trait Store: Send + Sync + 'static {
         worker: WorkerId,
         name: &str,
         lease: Duration,
+        definitions: &[DefinitionId],
     ) -> Result<(), DbError>;
 
     /// Hands back all that the worker holds, uncounted, and forgets it.
@@ -252,10 +335,28 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// earlier call is unknown.
     async fn commit_alone(&self, checkpoint: &Checkpoint) -> Result<Committed, DbError>;
 
+    /// The database that steps may write to with their checkpoint, where there is one.
+    fn database(&self) -> Option<Db>;
+
+    /// Commits one checkpoint as a part of a transaction, waiting for the run's lock.
+    async fn commit_in(
+        &self,
+        transaction: &mut Transaction,
+        checkpoint: &Checkpoint,
+    ) -> Result<Committed, DbError>;
+
+    /// Starts one run as a part of the caller's transaction.
+    async fn start_in(
+        &self,
+        transaction: &mut Transaction,
+        run: &NewRun,
+    ) -> Result<Started, DbError>;
+
     async fn hand_back(
         &self,
         instance: InstanceId,
         epoch: Epoch,
+        on: &RestsOn,
         delay: Duration,
     ) -> Result<(), DbError>;
 
@@ -290,6 +391,15 @@ impl Checkpoint {
             Entry::AttemptFailed { failure, .. } => failure.kind != StepFailureKind::WorkerLost,
             _ => true,
         })
+    }
+
+    /// Whether it is one of entries and nothing else.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.is_cancelling
+            && !self.is_pausing
+            && !self.is_undoing
+            && self.children.is_empty()
+            && self.entries.iter().all(|entry| entry.message().is_none())
     }
 
     /// The reason of a cancellation that this ends by.

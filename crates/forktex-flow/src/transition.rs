@@ -5,19 +5,22 @@
 //! run's own state through [`Judge`]. A live run and a replayed journal go through the same
 //! [`Snapshot::apply`], so they cannot disagree about where a run is.
 
+pub(crate) mod fork;
 mod snapshot;
 
 use std::time::Duration;
 
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::compile::plan::{NodeIndex, Plan, Target};
+use crate::definition::topology::EdgeWait;
 use crate::error::failure::{RunFailure, StepFailure};
 use crate::instance::InstanceStatus;
-use crate::instance::journal::{Entry, RESOLVED_MEMBER};
+use crate::instance::journal::{Call, EndedBy, Entry, MessageId, RESOLVED_MEMBER, Visit};
 use crate::state::delta::Delta;
+pub(crate) use snapshot::{Awaited, Position, Snapshot};
 use snapshot::{Closed, Progress};
-pub(crate) use snapshot::{Position, Snapshot};
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -36,6 +39,20 @@ pub(crate) enum Event {
         failure: StepFailure,
         retry_after: Option<Duration>,
     },
+    /// A durable call of a member has its answer, or what it waits for.
+    Called { member: usize, call: Call },
+    /// A signal that an edge waits for is in the inbox.
+    Signalled {
+        message: MessageId,
+        signal: String,
+        payload: Value,
+    },
+    /// The time has passed that an edge waits for.
+    TimerFired,
+    /// The run is to end as cancelled once what it did is undone.
+    UndoRequested { reason: String },
+    /// The run is not to live any longer.
+    DeadlineExceeded,
 }
 
 /// What the core asks of the run's state.
@@ -45,6 +62,15 @@ pub(crate) trait Judge {
 
     /// Whether the node's condition holds on the merged state.
     fn holds(&mut self, node: NodeIndex) -> Result<bool, StepFailure>;
+
+    /// Merges the update that a signal behind the node stands for. Returns it with what `with`
+    /// reducers made of it in their place.
+    fn signalled(
+        &mut self,
+        node: NodeIndex,
+        signal: &str,
+        payload: Value,
+    ) -> Result<Delta, StepFailure>;
 
     /// The branch that the node's router chooses on the merged state.
     fn route(&mut self, node: NodeIndex) -> Result<&'static str, StepFailure>;
@@ -81,6 +107,21 @@ pub(crate) fn transition(
         } => {
             course.failed(member, elapsed, failure, retry_after);
         }
+        Event::Called { member, call } => {
+            if let Some(at) = course.snapshot.visit(plan, member) {
+                course.record(Entry::Called { at, call });
+            }
+        }
+        Event::Signalled {
+            message,
+            signal,
+            payload,
+        } => course.signalled(message, signal, payload),
+        Event::TimerFired => course.timer_fired(),
+        Event::UndoRequested { reason } => course.end_early(EndedBy::Cancellation(reason)),
+        Event::DeadlineExceeded => {
+            course.end_early(EndedBy::Failure(RunFailure::DeadlineExceeded));
+        }
     }
     course.entries
 }
@@ -103,8 +144,49 @@ impl Course<'_> {
                 self.go_on();
             }
             // The process died between the last checkpoint and the record of what comes next.
-            Position::Routing { .. } | Position::Finished => self.go_on(),
-            Position::At { .. } | Position::Ended(_) => {}
+            Position::Routing { .. } | Position::Undone { .. } | Position::Finished => self.go_on(),
+            Position::At { .. }
+            | Position::Waiting { .. }
+            | Position::Undoing { .. }
+            | Position::Ended(_) => {}
+        }
+    }
+
+    fn signalled(&mut self, message: MessageId, signal: String, payload: Value) {
+        let is_it = |wait: &EdgeWait| matches!(wait, EdgeWait::Signal(name) if *name == signal);
+        let Some((node, at)) = self.snapshot.between(self.plan) else {
+            return;
+        };
+        if self.snapshot.way(self.plan, is_it).is_none() {
+            return;
+        }
+        match self.judge.signalled(node, &signal, payload) {
+            Ok(delta) => {
+                self.record(Entry::Signalled {
+                    at,
+                    message,
+                    signal,
+                    delta,
+                });
+                self.go_on();
+            }
+            // Whoever sent it must not be able to end the run by it.
+            Err(failure) => self.record(Entry::SignalRefused {
+                at,
+                message,
+                signal,
+                failure,
+            }),
+        }
+    }
+
+    fn timer_fired(&mut self) {
+        let is_it = |wait: &EdgeWait| matches!(wait, EdgeWait::After(_));
+        if let Some((_, at)) = self.snapshot.between(self.plan)
+            && self.snapshot.way(self.plan, is_it).is_some()
+        {
+            self.record(Entry::TimerFired { at });
+            self.go_on();
         }
     }
 
@@ -116,12 +198,47 @@ impl Course<'_> {
             return;
         };
         let attempt = member.failed_attempts + 1;
+        if self.snapshot.is_undoing() {
+            return self.compensated(at, attempt, elapsed, delta);
+        }
         self.record(Entry::NodeCompleted {
             at,
             attempt,
             elapsed,
             delta,
         });
+        self.go_on();
+    }
+
+    /// An update that does not fit the state is a failure to undo, and the rest goes on.
+    fn compensated(&mut self, at: Visit, attempt: u32, elapsed: Duration, mut delta: Delta) {
+        let merged = if delta.is_empty() {
+            Ok(Delta::new())
+        } else {
+            self.judge.merge(std::slice::from_ref(&delta))
+        };
+        let entry = match merged {
+            Ok(resolved) => {
+                delta.take_unresolved();
+                for (reducer, field, value) in resolved.operations() {
+                    delta.insert(reducer, field, value.clone());
+                }
+                Entry::Compensated {
+                    at,
+                    attempt,
+                    elapsed,
+                    delta,
+                }
+            }
+            Err(failure) => Entry::CompensationFailed {
+                at,
+                attempt,
+                elapsed,
+                failure,
+                retry_after: None,
+            },
+        };
+        self.record(entry);
         self.go_on();
     }
 
@@ -140,6 +257,16 @@ impl Course<'_> {
         };
         let attempt = member.failed_attempts + 1;
         let retry_after = retry_after.filter(|_| failure.kind.is_retryable());
+        if self.snapshot.is_undoing() {
+            self.record(Entry::CompensationFailed {
+                at,
+                attempt,
+                elapsed,
+                failure,
+                retry_after,
+            });
+            return self.go_on();
+        }
         let node = at.node.clone();
         self.record(Entry::AttemptFailed {
             at,
@@ -154,6 +281,7 @@ impl Course<'_> {
                 attempts: attempt,
                 failure,
             });
+            self.go_on();
         }
     }
 
@@ -177,13 +305,21 @@ impl Course<'_> {
                     }
                 }
                 Position::Finished => self.record(Entry::RunCompleted),
-                Position::Start | Position::At { .. } | Position::Ended(_) => return,
+                Position::Undone { by } => {
+                    let end = end(by.clone());
+                    self.record(end);
+                }
+                Position::Start
+                | Position::At { .. }
+                | Position::Waiting { .. }
+                | Position::Undoing { .. }
+                | Position::Ended(_) => return,
             }
         }
     }
 
     fn route(&mut self) {
-        let Some((node, at)) = self.snapshot.routing(self.plan) else {
+        let Some((node, at)) = self.snapshot.between(self.plan) else {
             return;
         };
         match self.judge.route(node) {
@@ -300,7 +436,32 @@ impl Course<'_> {
     }
 
     fn fail(&mut self, failure: RunFailure) {
-        self.record(Entry::RunFailed { failure });
+        self.end_by(EndedBy::Failure(failure));
+    }
+
+    /// Ends the run, or begins to undo what it did.
+    fn end_by(&mut self, by: EndedBy) {
+        let entry = if self.snapshot.has_undoable() {
+            Entry::CompensationBegan { by }
+        } else {
+            end(by)
+        };
+        self.record(entry);
+    }
+
+    /// Ends the run wherever it is, unless it is about to end already.
+    fn end_early(&mut self, by: EndedBy) {
+        if !self.snapshot.is_undoing() && !matches!(self.snapshot.position, Position::Ended(_)) {
+            self.end_by(by);
+            self.go_on();
+        }
+    }
+}
+
+fn end(by: EndedBy) -> Entry {
+    match by {
+        EndedBy::Failure(failure) => Entry::RunFailed { failure },
+        EndedBy::Cancellation(reason) => Entry::RunCancelled { reason },
     }
 }
 
@@ -312,7 +473,12 @@ pub(crate) fn cancelled(entries: Vec<Entry>, reason: String) -> Vec<Entry> {
         .filter(|entry| {
             matches!(
                 entry,
-                Entry::NodeCompleted { .. } | Entry::AttemptFailed { .. } | Entry::Resolved { .. }
+                Entry::NodeCompleted { .. }
+                    | Entry::AttemptFailed { .. }
+                    | Entry::Resolved { .. }
+                    | Entry::Called { .. }
+                    | Entry::Compensated { .. }
+                    | Entry::CompensationFailed { .. }
             )
         })
         .chain(std::iter::once(Entry::RunCancelled { reason }))

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::compile::CompiledWorkflow;
-use crate::identifier::{DefinitionId, Epoch, InstanceId, WorkerId};
+use crate::identifier::{DefinitionId, Epoch, InstanceId, Version, WorkerId};
 use crate::step::Resources;
 use crate::store::{ClaimedRun, FIRST_EPOCH, Pulse, Store};
 use checkpoint_writer::CheckpointWriter;
@@ -43,6 +43,15 @@ pub(crate) struct WorkerOptions {
 pub(crate) trait Announcer: Send + Sync + 'static {
     /// The run has ended.
     fn ended(&self, instance: InstanceId);
+
+    /// Something was recorded of the run; `is_told` where a step wants others to know at once.
+    fn progressed(&self, instance: InstanceId, is_told: bool);
+
+    /// Runs are ready to be claimed.
+    fn ready(&self);
+
+    /// The cancellation of an owned run was asked for.
+    fn cancelling(&self, instance: InstanceId);
 }
 
 /// A worker that is running.
@@ -70,6 +79,8 @@ pub(crate) struct Shared {
     suspects_ready: AtomicBool,
     /// The tables may say that this worker owns a run that it does not hold: an answer was lost.
     must_reconcile: AtomicBool,
+    /// Messages may have come for runs that nobody owns.
+    messages_due: AtomicBool,
     /// Something may be ready to be claimed.
     wake: Notify,
     /// When the next sleeping run is due, as far as this worker knows.
@@ -94,6 +105,7 @@ impl Worker {
                 incarnations.current().worker_id,
                 &options.name,
                 options.lease,
+                &workflows.keys().copied().collect::<Vec<_>>(),
             )
             .await?;
         let stop = CancellationToken::new();
@@ -103,6 +115,7 @@ impl Worker {
             suspect_slot: Arc::new(Semaphore::new(1)),
             suspects_ready: AtomicBool::new(true),
             must_reconcile: AtomicBool::new(false),
+            messages_due: AtomicBool::new(true),
             wake: Notify::new(),
             next_due: watch::Sender::new(None),
             draining: CancellationToken::new(),
@@ -196,6 +209,11 @@ impl WorkerHandle {
     /// Something may be ready to be claimed.
     pub(crate) fn wake(&self) {
         self.0.wake.notify_one();
+    }
+
+    /// Messages may have come for runs that nobody owns.
+    pub(crate) fn deliver(&self) {
+        self.0.deliver_soon();
     }
 
     /// The cancellation of a run was asked for; tells it if it is held here.
@@ -302,6 +320,26 @@ impl Drop for Held {
 }
 
 impl Shared {
+    /// Has the claimer wake the runs for which messages have come.
+    fn deliver_soon(&self) {
+        self.messages_due.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    /// A workflow of this worker, the newest where no version is given.
+    fn find(
+        &self,
+        name: &str,
+        version: Option<Version>,
+    ) -> Option<(DefinitionId, Arc<CompiledWorkflow>)> {
+        self.workflows
+            .iter()
+            .filter(|(_, workflow)| workflow.name.as_str() == name)
+            .filter(|(_, workflow)| version.is_none_or(|version| workflow.version == version))
+            .max_by_key(|(_, workflow)| workflow.version)
+            .map(|(id, workflow)| (*id, Arc::clone(workflow)))
+    }
+
     /// Has the claimer look for runs that the tables give to this worker and it does not hold.
     fn reconcile_soon(&self) {
         self.must_reconcile.store(true, Ordering::Relaxed);

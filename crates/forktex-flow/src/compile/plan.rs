@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::definition::topology::{END, Edge, START, Topology};
+use crate::definition::topology::{END, Edge, EdgeWait, START, Topology};
 use crate::identifier::NodeName;
 
 /// A node's place in [`Plan::nodes`].
@@ -22,6 +22,7 @@ pub(crate) struct Plan {
     pub(crate) nodes: Vec<NodeName>,
     pub(crate) conditional: Vec<bool>,
     pub(crate) max_visits: Vec<u32>,
+    pub(crate) compensated: Vec<bool>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) entry: StageIndex,
 }
@@ -41,6 +42,15 @@ pub(crate) enum Exit {
     To(Target),
     /// Where the router of its only member says: the targets by the names of their branches.
     Route(Vec<(String, Target)>),
+    /// Where the first of several events leads.
+    Wait(Vec<Way>),
+}
+
+/// A way out of a stage that is taken when what it waits for has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) wait: EdgeWait,
+    pub(crate) target: Target,
 }
 
 /// A place that an edge leads to.
@@ -89,6 +99,15 @@ impl Plan {
         let exit_of = |group: &[String]| {
             let mut edges = topology.edges.iter().filter(|edge| edge.from == group);
             let first = edges.next()?;
+            if first.wait.is_some() {
+                let ways = std::iter::once(first).chain(edges).map(|edge| {
+                    Some(Way {
+                        wait: edge.wait.clone()?,
+                        target: target_of(edge)?,
+                    })
+                });
+                return ways.collect::<Option<_>>().map(Exit::Wait);
+            }
             let Some(branch) = &first.branch else {
                 return target_of(first).map(Exit::To);
             };
@@ -115,13 +134,24 @@ impl Plan {
         };
         let conditional = topology.nodes.iter().map(|node| node.conditional).collect();
         let max_visits = topology.nodes.iter().map(|node| node.max_visits).collect();
+        let compensated = topology.nodes.iter().map(|node| node.compensated).collect();
         Some(Self {
             nodes,
             conditional,
             max_visits,
+            compensated,
             stages,
             entry,
         })
+    }
+
+    /// The names of the members of each stage.
+    pub(crate) fn stage_names(&self) -> Vec<Vec<&str>> {
+        let name = |node: &NodeIndex| self.name(*node).as_str();
+        let stages = self.stages.iter();
+        stages
+            .map(|stage| stage.members.iter().map(name).collect())
+            .collect()
     }
 
     pub(crate) fn stage(&self, stage: StageIndex) -> &Stage {
@@ -134,6 +164,10 @@ impl Plan {
 
     pub(crate) fn max_visits(&self, node: NodeIndex) -> u32 {
         self.max_visits[node.0]
+    }
+
+    pub(crate) fn is_compensated(&self, node: NodeIndex) -> bool {
+        self.compensated[node.0]
     }
 
     pub(crate) fn is_conditional(&self, node: NodeIndex) -> bool {

@@ -4,9 +4,11 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::definition::Declaration;
-use crate::definition::topology::{END, GraphNode, MAX_VISITS_LIMIT, START, Topology};
+use crate::definition::topology::{
+    END, EdgeWait, GraphNode, MAX_VISITS_LIMIT, START, Topology, WAIT_RANGE,
+};
 use crate::error::DefinitionFault;
-use crate::identifier::{NodeName, nearest};
+use crate::identifier::{NodeName, SignalName, nearest};
 use crate::step::retry::{DURATION_LIMIT, MAX_ATTEMPTS_LIMIT};
 
 /// The faults of a declaration, apart from its name's.
@@ -19,6 +21,7 @@ pub(crate) fn faults(declaration: &Declaration) -> Vec<DefinitionFault> {
     retries(declaration, &mut faults);
     visits(&declaration.topology, &mut faults);
     edges(&declaration.topology, &mut faults);
+    waits(&declaration.topology, &mut faults);
     branches(declaration, &mut faults);
     // Reachability says nothing of use about edges that are wrong in themselves.
     if faults.is_empty() {
@@ -46,13 +49,16 @@ fn names(topology: &Topology, faults: &mut Vec<DefinitionFault>) {
 fn retries(declaration: &Declaration, faults: &mut Vec<DefinitionFault>) {
     for (node, binding) in declaration.topology.nodes.iter().zip(&declaration.bindings) {
         let policy = &binding.retry;
-        let delays = policy.backoff.iter().flatten().chain(&policy.timeout);
+        let delays = policy.backoff.iter().flatten();
+        let delays = delays.chain(&policy.timeout).chain(&policy.heartbeat);
         let rule = if policy.max_attempts == 0 || policy.max_attempts > MAX_ATTEMPTS_LIMIT {
             "max_attempts must be from 1 to 1000"
         } else if policy.backoff.as_ref().is_some_and(Vec::is_empty) {
             "backoff must have at least one delay"
         } else if policy.timeout.is_some_and(|timeout| timeout.is_zero()) {
             "timeout must be longer than zero"
+        } else if policy.heartbeat.is_some_and(|limit| limit.is_zero()) {
+            "heartbeat must be longer than zero"
         } else if delays.into_iter().any(|delay| *delay > DURATION_LIMIT) {
             "a delay or timeout must be at most 30 days"
         } else {
@@ -101,15 +107,49 @@ fn branches(declaration: &Declaration, faults: &mut Vec<DefinitionFault>) {
     }
 }
 
+/// What edges wait for must be well formed, and differ where they leave the same node.
+fn waits(topology: &Topology, faults: &mut Vec<DefinitionFault>) {
+    let mut seen: HashSet<(&[String], String)> = HashSet::new();
+    for edge in &topology.edges {
+        let (Some(wait), Some(node)) = (&edge.wait, edge.from.first()) else {
+            continue;
+        };
+        match wait {
+            EdgeWait::Signal(name) => {
+                if let Err(error) = SignalName::new(name) {
+                    faults.push(error.into());
+                }
+            }
+            EdgeWait::After(duration) if WAIT_RANGE.contains(duration) => {}
+            EdgeWait::After(_) => faults.push(DefinitionFault::WaitOutOfRange {
+                node: node.clone(),
+                wait: wait.to_string(),
+            }),
+        }
+        // Of two timers the later would never be taken.
+        let kind = match wait {
+            EdgeWait::Signal(name) => format!("on {name}"),
+            EdgeWait::After(_) => "for a time".to_owned(),
+        };
+        if !seen.insert((&edge.from, kind.clone())) {
+            faults.push(DefinitionFault::DuplicateWait {
+                node: node.clone(),
+                wait: kind,
+            });
+        }
+    }
+}
+
 fn edges(topology: &Topology, faults: &mut Vec<DefinitionFault>) {
     let known: HashSet<&str> = topology
         .nodes
         .iter()
         .map(|node| node.name.as_str())
         .collect();
-    // All edges of one router count as one way out.
+    // All edges of one router count as one way out, and so do all that wait.
     let mut exits: HashMap<&str, usize> = HashMap::new();
     let mut routed: HashSet<&str> = HashSet::new();
+    let mut waited: HashSet<&str> = HashSet::new();
     for edge in &topology.edges {
         if edge.to.is_empty() || edge.from.is_empty() {
             faults.push(DefinitionFault::EmptyParallel);
@@ -122,6 +162,9 @@ fn edges(topology: &Topology, faults: &mut Vec<DefinitionFault>) {
         }
         if edge.branch.is_some() && edge.from == [START] {
             faults.push(DefinitionFault::RouterAtStart);
+        }
+        if edge.wait.is_some() && edge.from == [START] {
+            faults.push(DefinitionFault::WaitAtStart);
         }
         let is_node = |name: &&String| *name != START && *name != END;
         let from = edge.from.iter().filter(is_node);
@@ -136,7 +179,12 @@ fn edges(topology: &Topology, faults: &mut Vec<DefinitionFault>) {
             }
         }
         for name in &edge.from {
-            if edge.branch.is_none() || routed.insert(name) {
+            let is_another = match (&edge.branch, &edge.wait) {
+                (None, None) => true,
+                (Some(_), _) => routed.insert(name),
+                (None, Some(_)) => waited.insert(name),
+            };
+            if is_another {
                 *exits.entry(name).or_default() += 1;
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use super::topology::{END, Edge, START, Topology};
+use super::topology::{END, START, Topology};
 use crate::instance::{Instance, NodeStatus};
 
 /// A workflow to be drawn, alone or with the course of one run in colours.
@@ -147,12 +147,14 @@ impl Drawing {
         }
         for edge in &self.topology.edges {
             let (from, to) = (self.ids(&edge.from, " & "), self.ids(&edge.to, " & "));
-            match &edge.branch {
-                Some(branch) => {
-                    let branch = branch.replace('"', "#quot;").replace('|', "#124;");
-                    writeln!(text, "    {from} -->|{branch}| {to}")?;
+            // An edge that waits is dotted.
+            let arrow = if edge.wait.is_some() { "-.->" } else { "-->" };
+            match edge.label() {
+                Some(label) => {
+                    let label = label.replace('"', "#quot;").replace('|', "#124;");
+                    writeln!(text, "    {from} {arrow}|{label}| {to}")?;
                 }
-                None => writeln!(text, "    {from} --> {to}")?,
+                None => writeln!(text, "    {from} {arrow} {to}")?,
             }
         }
         for mark in Mark::ALL {
@@ -190,13 +192,18 @@ impl Drawing {
             }
             text.push_str("];\n");
         }
-        for Edge { from, to, branch } in &self.topology.edges {
+        for edge in &self.topology.edges {
+            let style = if edge.wait.is_some() {
+                ", style=dashed"
+            } else {
+                ""
+            };
             // Parallel nodes: an edge for each pair.
-            for from in from {
-                for to in to {
+            for from in &edge.from {
+                for to in &edge.to {
                     write!(text, "    {} -> {}", self.id(from), self.id(to))?;
-                    if let Some(branch) = branch {
-                        write!(text, " [label={}]", quoted(branch))?;
+                    if let Some(label) = edge.label() {
+                        write!(text, " [label={}{style}]", quoted(&label))?;
                     }
                     text.push_str(";\n");
                 }
@@ -252,6 +259,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::topology::Edge;
     use crate::definition::topology::GraphNode;
 
     fn names(names: &[&str]) -> Vec<String> {

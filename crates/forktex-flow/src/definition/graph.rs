@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The builder of a graph: nodes, edges between them, and routers that choose between edges.
 
+use std::time::Duration;
+
 use crate::identifier::Version;
 use crate::schedule::input::DeclaredSchedule;
 use crate::schedule::{DefaultInput, InvalidSchedule, Schedule, ScheduleInput};
+use crate::signal::Signal;
 use crate::state::State;
 use crate::state::erased::Typed;
 
 use super::Declaration;
-use super::binding::{Node, Router};
+use super::binding::{Node, Router, SignalBinding};
 use super::route::{Choice, Route};
-use super::topology::{Edge, Topology};
+use super::topology::{END, Edge, EdgeWait, START, Topology};
 
 /// A graph on states of type `S`; `#[graph]` expands to this builder.
 ///
@@ -72,6 +75,7 @@ pub struct Graph<S> {
     nodes: Vec<Node<S>>,
     edges: Vec<Edge>,
     routers: Vec<(String, Router)>,
+    signals: Vec<(String, SignalBinding)>,
     max_visits: Option<u32>,
     schedule: Option<DeclaredSchedule>,
 }
@@ -85,6 +89,7 @@ impl<S: State> Graph<S> {
             nodes: Vec::new(),
             edges: Vec::new(),
             routers: Vec::new(),
+            signals: Vec::new(),
             max_visits: None,
             schedule: None,
         }
@@ -118,6 +123,91 @@ impl<S: State> Graph<S> {
             self.edges.push(edge);
         }
         self.routers.push((from, Router::new(choose)));
+        self
+    }
+
+    /// Where a run begins: the same as an edge from [`START`](super::topology::START).
+    pub fn entry(self, node: impl Into<String>) -> Self {
+        self.edge(START, node)
+    }
+
+    /// A node that ends the run when it is done: the same as an edge to
+    /// [`END`](super::topology::END).
+    pub fn terminal(self, node: impl Into<String>) -> Self {
+        self.edge(node, END)
+    }
+
+    /// Goes on from a node when a signal of type `G` has come, which `From<G>` of the state's update
+    /// merges into the state, reducers included.
+    ///
+    /// The wait begins when the node is done and holds no slot, task or connection. A signal that was
+    /// sent earlier is taken at once, the oldest first. Of several waits out of one node the first
+    /// event to come decides, by the database's clock.
+    ///
+    /// ```
+    /// use forktex_flow::prelude::*;
+    /// use forktex_flow::definition::{binding::Node, graph::Graph};
+    /// use serde::{Deserialize, Serialize};
+    /// use std::time::Duration;
+    ///
+    /// #[derive(State, Clone, Serialize, Deserialize)]
+    /// struct Onboarding {
+    ///     email: Option<String>,
+    /// }
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct EmailVerified {
+    ///     email: String,
+    /// }
+    ///
+    /// impl Signal for EmailVerified {
+    ///     const NAME: &'static str = "email.verified";
+    /// }
+    ///
+    /// impl From<EmailVerified> for OnboardingUpdate {
+    ///     fn from(signal: EmailVerified) -> Self {
+    ///         Onboarding::update().email(signal.email)
+    ///     }
+    /// }
+    ///
+    /// #[step]
+    /// async fn note(_ctx: &Ctx, _state: &Onboarding) -> StepResult<()> {
+    ///     Ok(())
+    /// }
+    ///
+    /// let declaration = Graph::<Onboarding>::new("user.onboarding", 1)
+    ///     .node(Node::of::<note>().named("pending"))
+    ///     .node(Node::of::<note>().named("verified"))
+    ///     .node(Node::of::<note>().named("expired"))
+    ///     .entry("pending")
+    ///     .wait_edge::<EmailVerified>("pending", "verified")
+    ///     .wait_edge_after("pending", "expired", Duration::from_secs(7 * 24 * 60 * 60))
+    ///     .terminal("verified")
+    ///     .terminal("expired")
+    ///     .build();
+    /// assert_eq!(declaration.topology().edges.len(), 5);
+    /// ```
+    pub fn wait_edge<G: Signal>(mut self, from: impl Into<String>, to: impl Into<String>) -> Self
+    where
+        S::Update: From<G>,
+    {
+        let from = from.into();
+        let wait = EdgeWait::Signal(G::NAME.to_owned());
+        self.edges.push(Edge::waiting(from.clone(), to, wait));
+        self.signals.push((from, SignalBinding::of::<S, G>()));
+        self
+    }
+
+    /// Goes on from a node when so much time has passed since it was done, by the database's clock.
+    /// The wait holds no slot, task or connection, and survives restarts.
+    pub fn wait_edge_after(
+        mut self,
+        from: impl Into<String>,
+        to: impl Into<String>,
+        after: Duration,
+    ) -> Self {
+        self.edges
+            .push(Edge::waiting(from, to, EdgeWait::After(after)));
         self
     }
 
@@ -174,6 +264,7 @@ impl<S: State> Graph<S> {
             nodes,
             edges,
             routers,
+            signals,
             max_visits,
             schedule,
         } = self;
@@ -184,11 +275,16 @@ impl<S: State> Graph<S> {
                 node.into_parts()
             })
             .unzip();
+        // An edge names the node that misses, and that is reported.
+        let place = |name: &str| nodes.iter().position(|node| node.name == name);
         for (from, router) in routers {
-            // An edge names the node that misses, and that is reported.
-            let place = nodes.iter().position(|node| node.name == from);
-            if let Some(binding) = place.and_then(|place| bindings.get_mut(place)) {
+            if let Some(binding) = place(&from).and_then(|place| bindings.get_mut(place)) {
                 binding.router = Some(router);
+            }
+        }
+        for (from, signal) in signals {
+            if let Some(binding) = place(&from).and_then(|place| bindings.get_mut(place)) {
+                binding.signals.push(signal);
             }
         }
         Declaration {

@@ -5,7 +5,9 @@
 //! group, to one node, to such a group, or to the end.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -31,6 +33,10 @@ pub const MAX_VISITS_DEFAULT: u32 = 1_000;
 /// The most visits that can be allowed. All of a run's journal is read when a worker takes it.
 pub const MAX_VISITS_LIMIT: u32 = 100_000;
 
+/// The shortest and the longest time that an edge, or a step, may wait.
+pub const WAIT_RANGE: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_hours(3_650 * 24);
+
 /// One node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -41,6 +47,8 @@ pub struct GraphNode {
     pub conditional: bool,
     /// How often a run may come to it; one more fails the run.
     pub max_visits: u32,
+    /// Whether what it did is undone when its run fails, or is cancelled so.
+    pub compensated: bool,
 }
 
 impl GraphNode {
@@ -50,6 +58,7 @@ impl GraphNode {
             name: name.into(),
             conditional: false,
             max_visits: MAX_VISITS_DEFAULT,
+            compensated: false,
         }
     }
 }
@@ -65,6 +74,29 @@ pub struct Edge {
     pub to: Vec<String>,
     /// Of a node that is left by several edges, the answer of its router for which it is this one.
     pub branch: Option<String>,
+    /// What the run waits for before it takes the edge. Of several such edges out of a node, the one
+    /// whose event comes first is taken.
+    pub wait: Option<EdgeWait>,
+}
+
+/// What an edge waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EdgeWait {
+    /// A signal of this name.
+    Signal(String),
+    /// The time since the node was done, by the database's clock.
+    After(Duration),
+}
+
+impl fmt::Display for EdgeWait {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(name) => write!(formatter, "on {name}"),
+            Self::After(duration) => write!(formatter, "after {duration:?}"),
+        }
+    }
 }
 
 impl Edge {
@@ -74,7 +106,22 @@ impl Edge {
             from,
             to,
             branch: None,
+            wait: None,
         }
+    }
+
+    /// An edge that is taken when what it waits for has come.
+    pub fn waiting(from: impl Into<String>, to: impl Into<String>, wait: EdgeWait) -> Self {
+        Self {
+            wait: Some(wait),
+            ..Self::new(vec![from.into()], vec![to.into()])
+        }
+    }
+
+    /// What decides that the edge is taken, in words: the answer of a router, or what is waited for.
+    pub(crate) fn label(&self) -> Option<String> {
+        let wait = || self.wait.as_ref().map(ToString::to_string);
+        self.branch.clone().or_else(wait)
     }
 
     /// An edge that is taken where the router of its node answers `branch`.
@@ -96,13 +143,16 @@ impl Topology {
     pub fn lines(&self) -> BTreeSet<String> {
         let nodes = self.nodes.iter().map(|node| {
             let when = if node.conditional { " when" } else { "" };
-            format!("node {}{when}", node.name)
+            let undo = if node.compensated { " undo" } else { "" };
+            format!("node {}{when}{undo}", node.name)
         });
         let edges = self.edges.iter().map(|edge| {
             let branch = edge.branch.as_ref();
             let on = branch.map_or_else(String::new, |branch| format!(" on {branch}"));
+            let wait = edge.wait.as_ref();
+            let wait = wait.map_or_else(String::new, |wait| format!(" wait {wait}"));
             format!(
-                "edge {} -> {}{on}",
+                "edge {} -> {}{on}{wait}",
                 edge.from.join(" & "),
                 edge.to.join(" & ")
             )

@@ -262,6 +262,8 @@ pub(crate) fn scheduled_run(
         idempotency_key,
         priority: 0,
         worker_id: None,
+        deadline: None,
+        birth: None,
     }
 }
 

@@ -42,12 +42,16 @@ pub enum StepFailureKind {
     Payload,
     /// The process died while it ran this step and no other suspect.
     WorkerLost,
+    /// A durable call has an answer recorded that is not of the shape that it asks for.
+    Diverged,
+    /// A run that the step spawned and waited for failed or was cancelled.
+    ChildFailed,
 }
 
 impl StepFailureKind {
     /// Whether another attempt may be made, as far as the kind decides it.
     pub(crate) fn is_retryable(self) -> bool {
-        self != Self::Fatal
+        !matches!(self, Self::Fatal | Self::Diverged | Self::ChildFailed)
     }
 }
 
@@ -127,6 +131,9 @@ pub enum RunFailure {
         /// What happened.
         failure: StepFailure,
     },
+    /// The run did not end before its deadline.
+    #[error("the run did not end before its deadline")]
+    DeadlineExceeded,
     /// Two parallel nodes replaced the same field.
     #[error(
         "the parallel nodes `{first}` and `{second}` both set field `{field}`, which has no reducer"

@@ -110,6 +110,21 @@ impl Announcer for Announce {
         self.access.endings.announce(instance);
         self.notices.send(Notice::Ended(instance));
     }
+
+    fn progressed(&self, instance: InstanceId, is_told: bool) {
+        self.access.endings.announce_progress(instance);
+        if is_told {
+            self.notices.send(Notice::Progress(instance));
+        }
+    }
+
+    fn ready(&self) {
+        self.notices.send(Notice::Ready);
+    }
+
+    fn cancelling(&self, instance: InstanceId) {
+        self.notices.send(Notice::Cancelling(instance));
+    }
 }
 
 async fn send_notices(mut queue: mpsc::Receiver<Notice>, sender: Arc<dyn NoticeSender>) {
@@ -143,9 +158,11 @@ async fn receive_notices(
         for notice in notices {
             match (notice, &worker) {
                 (Notice::Ended(instance), _) => access.endings.announce(instance),
+                (Notice::Progress(instance), _) => access.endings.announce_progress(instance),
                 (Notice::Ready, Some(worker)) => worker.wake(),
+                (Notice::Message, Some(worker)) => worker.deliver(),
                 (Notice::Cancelling(instance), Some(worker)) => worker.tell_cancelled(instance),
-                (Notice::Ready | Notice::Cancelling(_), None) => {}
+                (Notice::Ready | Notice::Message | Notice::Cancelling(_), None) => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Builds a [`Flow`]: options, resources, and the check of everything that is declared.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use forktex_db::sqlx::PgPool;
@@ -21,7 +21,7 @@ use crate::store::postgres::PostgresStore;
 use crate::store::postgres::notify::PostgresReceiver;
 use crate::store::postgres::statement::DEFAULT_SCHEMA;
 use crate::store::{Election, Store};
-use crate::worker::WorkerOptions;
+use crate::worker::{WorkerHandle, WorkerOptions};
 
 /// Where the database of a flow is: a URL, or a `Db` or pool of the host, which stays the host's.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ impl FlowBuilder {
         let registry = Arc::new(registry);
         let stop = CancellationToken::new();
         let (notices, queue) = Notices::channel();
-        let local = Arc::new(RwLock::new(None));
+        let local: Arc<RwLock<Option<WorkerHandle>>> = Arc::default();
         let access = Arc::new(Access {
             store: Arc::clone(&store) as Arc<dyn Store>,
             registry: Arc::clone(&registry),
@@ -190,6 +190,24 @@ impl FlowBuilder {
             cancel_notice: {
                 let notices = notices.clone();
                 Box::new(move |instance| notices.send(Notice::Cancelling(instance)))
+            },
+            ready_notice: {
+                let (notices, local) = (notices.clone(), Arc::clone(&local));
+                Box::new(move || {
+                    if let Some(worker) = &*local.read().unwrap_or_else(PoisonError::into_inner) {
+                        worker.wake();
+                    }
+                    notices.send(Notice::Ready);
+                })
+            },
+            message_notice: {
+                let (notices, local) = (notices.clone(), Arc::clone(&local));
+                Box::new(move || {
+                    if let Some(worker) = &*local.read().unwrap_or_else(PoisonError::into_inner) {
+                        worker.deliver();
+                    }
+                    notices.send(Notice::Message);
+                })
             },
         });
         let receiver = self.listens.then(|| -> Box<dyn NoticeReceiver> {

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::error::failure::{RunFailure, StepFailure};
-use crate::identifier::NodeName;
-use crate::instance::{NodeRecord, NodeStatus};
+use crate::identifier::{InstanceId, NodeName};
+use crate::instance::{CompensationRecord, NodeRecord, NodeStatus};
 use crate::state::delta::{Delta, FoldError, fold};
 
 /// Something that happened to a run.
@@ -38,6 +38,42 @@ pub(crate) enum Entry {
     },
     /// The router of a node that is done has answered.
     Routed { at: Visit, branch: String },
+    /// A signal that the run waited for behind a node was taken. The delta is what it changed, with
+    /// nothing left for the service's reducers.
+    Signalled {
+        at: Visit,
+        message: MessageId,
+        signal: String,
+        delta: Delta,
+    },
+    /// A signal did not fit the state. It is not waited for any longer, but another is.
+    SignalRefused {
+        at: Visit,
+        message: MessageId,
+        signal: String,
+        failure: StepFailure,
+    },
+    /// The time that the run waited for behind a node has passed.
+    TimerFired { at: Visit },
+    /// A durable call of a step has its answer, or what it waits for.
+    Called { at: Visit, call: Call },
+    /// What was done is undone before the run ends.
+    CompensationBegan { by: EndedBy },
+    /// A visit of a node is undone. The delta has nothing left for the service's reducers.
+    Compensated {
+        at: Visit,
+        attempt: u32,
+        elapsed: Duration,
+        delta: Delta,
+    },
+    /// An attempt to undo a visit failed; without `retry_after` it was the last.
+    CompensationFailed {
+        at: Visit,
+        attempt: u32,
+        elapsed: Duration,
+        failure: StepFailure,
+        retry_after: Option<Duration>,
+    },
     /// What the service's reducers made of the updates of one superstep.
     Resolved { superstep: u32, delta: Delta },
     /// Every node is done.
@@ -46,6 +82,13 @@ pub(crate) enum Entry {
     RunFailed { failure: RunFailure },
     /// The run was cancelled.
     RunCancelled { reason: String },
+}
+
+/// What ends a run that does not complete.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum EndedBy {
+    Failure(RunFailure),
+    Cancellation(String),
 }
 
 /// Which visit of which node, and its place in the order of merging.
@@ -66,6 +109,72 @@ pub(crate) struct Visit {
 
 /// The place of [`Entry::Resolved`]: after every member.
 pub(crate) const RESOLVED_MEMBER: u16 = i16::MAX as u16;
+
+/// The place of [`Entry::Signalled`]: after all that the node itself did.
+const SIGNALLED_MEMBER: u16 = RESOLVED_MEMBER + 1;
+
+/// The key of a message in the inbox of its run; later messages have greater ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct MessageId(pub(crate) i64);
+
+/// A durable call that a step made, under its key, which belongs to the visit of the node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Call {
+    pub(crate) key: String,
+    pub(crate) answer: Answer,
+}
+
+/// What is recorded of a durable call: its answer, or what the answer is found by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// What a block that runs once returned.
+    Once(Value),
+    /// Something that the step told its followers.
+    Emitted(Value),
+    /// When a sleep is over, by the database's clock.
+    Until(#[serde(with = "time::serde::rfc3339")] OffsetDateTime),
+    /// The payload of a signal that was taken.
+    Signal { message: MessageId, payload: Value },
+    /// No signal came in time.
+    TimedOut,
+    /// The runs that were spawned.
+    Children(Vec<InstanceId>),
+}
+
+impl Entry {
+    /// Whether a step wants those who follow its run to know of it at once.
+    pub(crate) fn is_told(&self) -> bool {
+        matches!(
+            self,
+            Self::Called {
+                call: Call {
+                    answer: Answer::Emitted(_),
+                    ..
+                },
+                ..
+            }
+        )
+    }
+
+    /// The message that the entry takes out of the inbox.
+    pub(crate) fn message(&self) -> Option<MessageId> {
+        match self {
+            Self::Signalled { message, .. }
+            | Self::SignalRefused { message, .. }
+            | Self::Called {
+                call:
+                    Call {
+                        answer: Answer::Signal { message, .. },
+                        ..
+                    },
+                ..
+            } => Some(*message),
+            _ => None,
+        }
+    }
+}
 
 /// An entry as stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +200,12 @@ pub(crate) struct Payload {
     pub(crate) reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) branch: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signal: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<MessageId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) call: Option<Call>,
 }
 
 /// The state of a run: its input with the deltas of its journal, in the order of merging.
@@ -107,6 +222,8 @@ pub(crate) fn fold_state(input: Value, journal: &[Recorded]) -> Result<Value, Fo
         .filter_map(|recorded| match &recorded.entry {
             Entry::NodeCompleted { at, delta, .. } => Some((at.superstep, at.member, delta)),
             Entry::Resolved { superstep, delta } => Some((*superstep, RESOLVED_MEMBER, delta)),
+            Entry::Signalled { at, delta, .. } => Some((at.superstep, SIGNALLED_MEMBER, delta)),
+            Entry::Compensated { at, delta, .. } => Some((at.superstep, at.member, delta)),
             _ => None,
         })
         .collect();
@@ -125,10 +242,23 @@ pub(crate) fn node_records(journal: &[Recorded]) -> Vec<NodeRecord> {
         entry, recorded_at, ..
     } in journal
     {
-        if let Entry::Routed { at, branch } = entry {
+        let way_out = match entry {
+            Entry::Routed { at, branch } => Some((at, branch.clone())),
+            Entry::Signalled { at, signal, .. } => Some((at, format!("on {signal}"))),
+            Entry::TimerFired { at } => Some((at, "after a time".to_owned())),
+            _ => None,
+        };
+        if let Some((at, compensation)) = compensation(entry, *recorded_at) {
             let place = places.get(&(&at.node, at.visit)).copied();
             if let Some(record) = place.and_then(|place| records.get_mut(place)) {
-                record.branch = Some(branch.clone());
+                record.compensation = Some(compensation);
+            }
+            continue;
+        }
+        if let Some((at, branch)) = way_out {
+            let place = places.get(&(&at.node, at.visit)).copied();
+            if let Some(record) = place.and_then(|place| records.get_mut(place)) {
+                record.branch = Some(branch);
             }
             continue;
         }
@@ -182,9 +312,42 @@ pub(crate) fn node_records(journal: &[Recorded]) -> Vec<NodeRecord> {
                 delta,
                 error,
                 branch: None,
+                compensation: None,
                 recorded_at: *recorded_at,
             }),
         }
     }
     records
+}
+
+/// What an entry tells of the undoing of a visit.
+fn compensation(
+    entry: &Entry,
+    recorded_at: OffsetDateTime,
+) -> Option<(&Visit, CompensationRecord)> {
+    let (at, attempt, status, error) = match entry {
+        Entry::Compensated { at, attempt, .. } => (at, attempt, NodeStatus::Completed, None),
+        Entry::CompensationFailed {
+            at,
+            attempt,
+            failure,
+            retry_after,
+            ..
+        } => {
+            let status = if retry_after.is_some() {
+                NodeStatus::Retrying
+            } else {
+                NodeStatus::Failed
+            };
+            (at, attempt, status, Some(failure.clone()))
+        }
+        _ => return None,
+    };
+    let record = CompensationRecord {
+        status,
+        attempt: *attempt,
+        error,
+        recorded_at,
+    };
+    Some((at, record))
 }

@@ -2,6 +2,8 @@
 //! What processes tell each other by LISTEN and NOTIFY: hints that save a second of polling, never the
 //! truth. A notice that is lost costs time and nothing else.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use forktex_db::DbError;
 
@@ -15,10 +17,14 @@ const IDENTIFIERS_MAX: usize = 200;
 pub(crate) enum Notice {
     /// A run is ready to be claimed.
     Ready,
+    /// A message has come for a run.
+    Message,
     /// The cancellation of an owned run was asked for.
     Cancelling(InstanceId),
     /// A run has ended.
     Ended(InstanceId),
+    /// A step has told something that those who follow its run want to know at once.
+    Progress(InstanceId),
 }
 
 /// Sends notices; several in one statement.
@@ -40,6 +46,9 @@ pub(crate) fn encode(notices: &[Notice]) -> Vec<String> {
     if notices.contains(&Notice::Ready) {
         texts.push("ready".to_owned());
     }
+    if notices.contains(&Notice::Message) {
+        texts.push("message".to_owned());
+    }
     let cancelling = notices.iter().filter_map(|notice| match notice {
         Notice::Cancelling(instance) => Some(instance),
         _ => None,
@@ -48,9 +57,15 @@ pub(crate) fn encode(notices: &[Notice]) -> Vec<String> {
         Notice::Ended(instance) => Some(instance),
         _ => None,
     });
+    let progress = notices.iter().filter_map(|notice| match notice {
+        Notice::Progress(instance) => Some(instance),
+        _ => None,
+    });
+    let progress: BTreeSet<&InstanceId> = progress.collect();
     for (word, instances) in [
         ("cancelling", cancelling.collect::<Vec<_>>()),
         ("ended", ended.collect()),
+        ("progress", progress.into_iter().collect()),
     ] {
         for chunk in instances.chunks(IDENTIFIERS_MAX) {
             let identifiers = chunk
@@ -68,8 +83,10 @@ pub(crate) fn decode(text: &str) -> Vec<Notice> {
     let mut words = text.split(' ');
     let notice: fn(InstanceId) -> Notice = match words.next() {
         Some("ready") => return vec![Notice::Ready],
+        Some("message") => return vec![Notice::Message],
         Some("cancelling") => Notice::Cancelling,
         Some("ended") => Notice::Ended,
+        Some("progress") => Notice::Progress,
         _ => return Vec::new(),
     };
     words
@@ -87,6 +104,7 @@ mod tests {
         let mut notices = vec![
             Notice::Ready,
             Notice::Ready,
+            Notice::Message,
             Notice::Cancelling(InstanceId::generate()),
         ];
         notices.extend((0..500).map(|_| Notice::Ended(InstanceId::generate())));

@@ -5,25 +5,26 @@
 //! is short. Whatever else is to reach a run must not lock it.
 
 mod checkpoint_arrays;
+mod control;
+mod messages;
 pub(crate) mod notify;
 mod pulse;
 pub(crate) mod row;
 mod schedules;
 pub(crate) mod statement;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use forktex_db::sqlx::postgres::PgArguments;
-use forktex_db::sqlx::query::Query;
 use forktex_db::sqlx::types::Json;
-use forktex_db::sqlx::{self, PgConnection, Postgres, Row};
-use forktex_db::{Db, DbError};
+use forktex_db::sqlx::{self, PgConnection, Row};
+use forktex_db::{Db, DbError, Transaction};
 use uuid::Uuid;
 
 use super::{
     Cancelled, Candidate, Checkpoint, ClaimedRun, Committed, DefinitionRefused, Election, Heart,
-    NewRun, Started, Store, StoredInstance, Then, Woken,
+    NewRun, RestsOn, Started, Store, StoredInstance, Then, Woken,
 };
 use crate::compile::CompiledWorkflow;
 use crate::definition::topology::difference;
@@ -84,13 +85,12 @@ impl PostgresStore {
     async fn journals(
         &self,
         instances: &[InstanceId],
-    ) -> Result<std::collections::HashMap<InstanceId, Vec<Recorded>>, DbError> {
+    ) -> Result<HashMap<InstanceId, Vec<Recorded>>, DbError> {
         let rows = sqlx::query(self.statements.load_journals.clone())
             .bind(uuids(instances))
             .fetch_all(self.db.pool())
             .await?;
-        let mut journals: std::collections::HashMap<InstanceId, Vec<Recorded>> =
-            std::collections::HashMap::new();
+        let mut journals: HashMap<InstanceId, Vec<Recorded>> = HashMap::new();
         for row in &rows {
             let instance = InstanceId(row.try_get("instance_id")?);
             journals
@@ -113,10 +113,10 @@ impl PostgresStore {
 
     /// The way of a run alone: one entry, and its owner goes on. `None` where it was not taken.
     async fn commit_plain(&self, checkpoint: &Checkpoint) -> Result<Option<Committed>, DbError> {
-        let ([entry], Then::Continue, false) = (
+        let ([entry], Then::Continue, true) = (
             &*checkpoint.entries,
             &checkpoint.then,
-            checkpoint.is_cancelling,
+            checkpoint.is_plain(),
         ) else {
             return self.commit_batch_of_one(checkpoint).await;
         };
@@ -131,6 +131,7 @@ impl PostgresStore {
             .bind(columns.attempt)
             .bind(columns.kind)
             .bind(columns.member)
+            .bind(checkpoint.stage)
             .bind(columns.node)
             .bind(columns.payload)
             .execute(self.db.pool())
@@ -138,52 +139,42 @@ impl PostgresStore {
         Ok((done.rows_affected() == 1).then_some(Committed::Written))
     }
 
+    /// Those that spawn runs are passed over: they take a transaction of two statements.
+    async fn commit_those_without_children(
+        &self,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Vec<Option<Committed>>, DbError> {
+        let plain: Vec<Checkpoint> = checkpoints
+            .iter()
+            .filter(|checkpoint| checkpoint.children.is_empty())
+            .cloned()
+            .collect();
+        let mut outcomes = match &*plain {
+            [] => Vec::new(),
+            plain => self.commit_batch(plain).await?,
+        }
+        .into_iter();
+        Ok(checkpoints
+            .iter()
+            .map(|checkpoint| match &*checkpoint.children {
+                [] => outcomes.next().flatten(),
+                _ => None,
+            })
+            .collect())
+    }
+
     async fn commit_batch_of_one(
         &self,
         checkpoint: &Checkpoint,
     ) -> Result<Option<Committed>, DbError> {
+        if !checkpoint.children.is_empty() {
+            return Ok(None);
+        }
         let mut connection = self.db.pool().acquire().await?;
         let written = self
             .commit_on(&mut connection, std::slice::from_ref(checkpoint))
             .await?;
         Ok((!written.is_empty()).then_some(Committed::Written))
-    }
-
-    /// The statement that starts runs, with the runs bound.
-    fn start_query<'q>(&self, runs: &'q [NewRun]) -> Query<'q, Postgres, PgArguments> {
-        let column = |of: fn(&NewRun) -> &str| runs.iter().map(of).collect::<Vec<_>>();
-        sqlx::query(self.statements.start_runs.clone())
-            .bind(runs.iter().map(|run| run.instance_id.0).collect::<Vec<_>>())
-            .bind(
-                runs.iter()
-                    .map(|run| run.definition_id.0)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(column(|run| run.namespace.as_str()))
-            .bind(column(|run| run.workflow_name.as_str()))
-            .bind(
-                runs.iter()
-                    .map(|run| i32::try_from(run.version).unwrap_or(i32::MAX))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(runs.iter().map(|run| Json(&run.input)).collect::<Vec<_>>())
-            .bind(
-                runs.iter()
-                    .map(|run| Json(&run.metadata))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(column(|run| run.triggered_by.as_str()))
-            .bind(
-                runs.iter()
-                    .map(|run| run.idempotency_key.as_deref())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(runs.iter().map(|run| run.priority).collect::<Vec<_>>())
-            .bind(
-                runs.iter()
-                    .map(|run| run.worker_id.map(|worker| worker.0))
-                    .collect::<Vec<_>>(),
-            )
     }
 
     async fn end_cancelled(
@@ -229,6 +220,7 @@ impl Store for PostgresStore {
                 .bind(&workflow.topology_hash[..])
                 .bind(&lines)
                 .bind(&workflow.state_hash[..])
+                .bind(Json(workflow.plan.stage_names()))
                 .fetch_optional(self.db.pool())
                 .await
                 .map_err(DbError::from)
@@ -259,11 +251,13 @@ impl Store for PostgresStore {
         worker: WorkerId,
         name: &str,
         lease: Duration,
+        definitions: &[DefinitionId],
     ) -> Result<(), DbError> {
         sqlx::query(self.statements.register_worker.clone())
             .bind(worker.0)
             .bind(name)
             .bind(microseconds(lease))
+            .bind(definition_ids(definitions))
             .execute(self.db.pool())
             .await?;
         Ok(())
@@ -278,19 +272,13 @@ impl Store for PostgresStore {
     }
 
     async fn start(&self, runs: &[NewRun]) -> Result<Vec<Started>, DbError> {
-        let rows = self.start_query(runs).fetch_all(self.db.pool()).await?;
-        let mut inserted = std::collections::HashMap::with_capacity(rows.len());
-        for row in &rows {
-            let instance: Uuid = row.try_get("instance_id")?;
-            let is_claimed: bool = row.try_get("is_claimed")?;
-            inserted.insert(instance, (is_claimed, row.try_get("claimed_at")?));
-        }
+        let mut connection = self.db.pool().acquire().await?;
+        let mut inserted = self.insert_runs(&mut connection, runs).await?;
         let mut outcomes = Vec::with_capacity(runs.len());
         for run in runs {
-            outcomes.push(match inserted.remove(&run.instance_id.0) {
-                Some((true, claimed_at)) => Started::Claimed { claimed_at },
-                Some((false, _)) => Started::Ready,
-                None => self.existing(run).await?,
+            outcomes.push(match inserted.remove(&run.instance_id) {
+                Some(started) => started,
+                None => self.existing(&mut connection, run).await?,
             });
         }
         Ok(outcomes)
@@ -365,6 +353,12 @@ impl Store for PostgresStore {
         if let [checkpoint] = checkpoints {
             return Ok(vec![self.commit_plain(checkpoint).await?]);
         }
+        if checkpoints
+            .iter()
+            .any(|checkpoint| !checkpoint.children.is_empty())
+        {
+            return self.commit_those_without_children(checkpoints).await;
+        }
         let mut connection = self.db.pool().acquire().await?;
         let written = self.commit_on(&mut connection, checkpoints).await?;
         let written: std::collections::HashSet<InstanceId> = written.into_iter().collect();
@@ -380,46 +374,80 @@ impl Store for PostgresStore {
 
     async fn commit_alone(&self, checkpoint: &Checkpoint) -> Result<Committed, DbError> {
         self.db
-            .transaction(async |tx| -> Result<Committed, DbError> {
-                let locked = sqlx::query(self.statements.lock_run.clone())
-                    .bind(checkpoint.instance_id.0)
-                    .fetch_optional(tx.connection())
-                    .await?;
-                let Some(locked) = locked else {
-                    return Ok(Committed::Fenced);
-                };
-                let epoch: i64 = locked.try_get("epoch")?;
-                let sequence: i64 = locked.try_get("sequence")?;
-                if Epoch(epoch) != checkpoint.epoch {
-                    return Ok(Committed::Fenced);
-                }
-                if sequence >= checkpoint.first_sequence {
-                    // An earlier call was committed and its answer lost: only an owner writes here.
-                    return Ok(Committed::Written);
-                }
-                if locked.try_get::<bool, _>("is_cancelling")? && !checkpoint.is_cancelling {
-                    let reason: Option<String> = locked.try_get("cancel_reason")?;
-                    return Ok(Committed::CancelRequested {
-                        reason: reason.unwrap_or_default(),
-                    });
-                }
-                self.commit_on(tx.connection(), std::slice::from_ref(checkpoint))
-                    .await?;
-                Ok(Committed::Written)
-            })
+            .transaction(async |tx| self.commit_in(tx, checkpoint).await)
             .await
+    }
+
+    fn database(&self) -> Option<Db> {
+        Some(self.db.clone())
+    }
+
+    async fn commit_in(
+        &self,
+        transaction: &mut Transaction,
+        checkpoint: &Checkpoint,
+    ) -> Result<Committed, DbError> {
+        let connection = transaction.connection();
+        let locked = sqlx::query(self.statements.lock_run.clone())
+            .bind(checkpoint.instance_id.0)
+            .fetch_optional(&mut *connection)
+            .await?;
+        let Some(locked) = locked else {
+            return Ok(Committed::Fenced);
+        };
+        let sequence: i64 = locked.try_get("sequence")?;
+        if Epoch(locked.try_get("epoch")?) != checkpoint.epoch {
+            return Ok(Committed::Fenced);
+        }
+        if sequence >= checkpoint.first_sequence {
+            // An earlier call was committed and its answer lost: only an owner writes here.
+            return Ok(Committed::Written);
+        }
+        if locked.try_get::<bool, _>("is_cancelling")? && !checkpoint.is_cancelling {
+            let reason: Option<String> = locked.try_get("cancel_reason")?;
+            return Ok(Committed::CancelRequested {
+                reason: reason.unwrap_or_default(),
+            });
+        }
+        let undo_reason: Option<String> = locked.try_get("undo_reason")?;
+        if let (Some(reason), false) = (undo_reason, checkpoint.is_undoing) {
+            return Ok(Committed::UndoRequested { reason });
+        }
+        if locked.try_get::<bool, _>("is_paused")? && !checkpoint.is_pausing {
+            return Ok(Committed::PauseRequested);
+        }
+        self.commit_on(&mut *connection, std::slice::from_ref(checkpoint))
+            .await?;
+        self.insert_runs(connection, &checkpoint.children).await?;
+        Ok(Committed::Written)
+    }
+
+    async fn start_in(
+        &self,
+        transaction: &mut Transaction,
+        run: &NewRun,
+    ) -> Result<Started, DbError> {
+        let runs = std::slice::from_ref(run);
+        let connection = transaction.connection();
+        let inserted = self.insert_runs(&mut *connection, runs).await?;
+        match inserted.into_values().next() {
+            Some(started) => Ok(started),
+            None => self.existing(connection, run).await,
+        }
     }
 
     async fn hand_back(
         &self,
         instance: InstanceId,
         epoch: Epoch,
+        on: &RestsOn,
         delay: Duration,
     ) -> Result<(), DbError> {
         sqlx::query(self.statements.hand_back.clone())
             .bind(instance.0)
             .bind(epoch.0)
             .bind(microseconds(delay))
+            .bind(on.as_str())
             .execute(self.db.pool())
             .await?;
         Ok(())
@@ -527,14 +555,100 @@ impl Store for PostgresStore {
 }
 
 impl PostgresStore {
-    async fn existing(&self, run: &NewRun) -> Result<Started, DbError> {
+    /// Inserts runs. Those whose idempotency key is taken are missing in the answer.
+    async fn insert_runs(
+        &self,
+        connection: &mut PgConnection,
+        runs: &[NewRun],
+    ) -> Result<HashMap<InstanceId, Started>, DbError> {
+        if runs.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let column = |of: fn(&NewRun) -> &str| runs.iter().map(of).collect::<Vec<_>>();
+        let births = runs.iter().map(|run| run.birth.as_ref());
+        let rows = sqlx::query(self.statements.start_runs.clone())
+            .bind(runs.iter().map(|run| run.instance_id.0).collect::<Vec<_>>())
+            .bind(
+                runs.iter()
+                    .map(|run| run.definition_id.0)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(column(|run| run.namespace.as_str()))
+            .bind(column(|run| run.workflow_name.as_str()))
+            .bind(
+                runs.iter()
+                    .map(|run| i32::try_from(run.version).unwrap_or(i32::MAX))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(runs.iter().map(|run| Json(&run.input)).collect::<Vec<_>>())
+            .bind(
+                runs.iter()
+                    .map(|run| Json(&run.metadata))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(column(|run| run.triggered_by.as_str()))
+            .bind(
+                runs.iter()
+                    .map(|run| run.idempotency_key.as_deref())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(runs.iter().map(|run| run.priority).collect::<Vec<_>>())
+            .bind(
+                runs.iter()
+                    .map(|run| run.worker_id.map(|worker| worker.0))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                births
+                    .clone()
+                    .map(|birth| birth.map(|birth| birth.parent_id.0))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                births
+                    .clone()
+                    .map(|birth| birth.map(|birth| birth.sibling_group.as_str()))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                births
+                    .clone()
+                    .map(|birth| birth.is_some_and(|birth| birth.waits_for_turn))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                runs.iter()
+                    .map(|run| run.deadline.map(microseconds))
+                    .collect::<Vec<_>>(),
+            )
+            .fetch_all(connection)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let started = if row.try_get("is_claimed")? {
+                    Started::Claimed {
+                        claimed_at: row.try_get("claimed_at")?,
+                    }
+                } else {
+                    Started::Ready
+                };
+                Ok((InstanceId(row.try_get("instance_id")?), started))
+            })
+            .collect()
+    }
+
+    async fn existing(
+        &self,
+        connection: &mut PgConnection,
+        run: &NewRun,
+    ) -> Result<Started, DbError> {
         let row = sqlx::query(self.statements.find_by_idempotency_key.clone())
             .bind(run.namespace.as_str())
             .bind(run.workflow_name.as_str())
             .bind(run.idempotency_key.as_deref())
             .bind(i32::try_from(run.version).unwrap_or(i32::MAX))
             .bind(Json(&run.input))
-            .fetch_one(self.db.pool())
+            .fetch_one(connection)
             .await?;
         Ok(Started::Existing {
             instance_id: InstanceId(row.try_get("instance_id")?),

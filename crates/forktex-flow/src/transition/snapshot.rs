@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Where a run is, and how one entry of its journal moves it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use crate::compile::plan::{Exit, NodeIndex, Plan, StageIndex, Target};
+use crate::definition::topology::EdgeWait;
 use crate::identifier::NodeName;
 use crate::instance::InstanceStatus;
-use crate::instance::journal::{Entry, Recorded, Visit};
+use crate::instance::journal::{Answer, Call, EndedBy, Entry, Recorded, Visit};
 use crate::state::delta::Delta;
 
 /// Where a run is: node, visit and what is recorded of each; never a count of calls.
@@ -17,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) position: Position,
     pub(super) superstep: u32,
     visits: Vec<u32>,
+    /// The visits that completed and can be undone, in the order of their completion.
+    undoable: Vec<(NodeIndex, u32)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +39,21 @@ pub(crate) enum Position {
     Routing {
         stage: StageIndex,
     },
+    /// The stage is done, and the first of what its edges wait for is to come.
+    Waiting {
+        stage: StageIndex,
+        /// When the stage was done, by the database's clock.
+        since: OffsetDateTime,
+    },
+    /// What was done is undone, the last first, before the run ends.
+    Undoing {
+        by: EndedBy,
+        member: Member,
+    },
+    /// All that can be undone is, and the end is not recorded yet.
+    Undone {
+        by: EndedBy,
+    },
     /// Every stage is done, and that is not recorded yet.
     Finished,
     Ended(InstanceStatus),
@@ -43,6 +65,17 @@ pub(crate) struct Member {
     pub(crate) visit: u32,
     pub(crate) failed_attempts: u32,
     pub(crate) progress: Progress,
+    /// What is recorded of the durable calls of this visit, by their keys.
+    pub(crate) answers: Arc<BTreeMap<String, Answer>>,
+}
+
+/// What a run that is between two stages waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Awaited {
+    /// The names of the signals.
+    pub(crate) signals: Vec<String>,
+    /// When it goes on without one.
+    pub(crate) due_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +103,7 @@ impl Snapshot {
             position: Position::Start,
             superstep: 0,
             visits: vec![0; plan.nodes.len()],
+            undoable: Vec::new(),
         }
     }
 
@@ -79,7 +113,10 @@ impl Snapshot {
         let mut snapshot = Self::new(plan);
         let mut merged: Vec<Delta> = Vec::new();
         for recorded in journal {
-            if let Entry::Resolved { delta, .. } = &recorded.entry {
+            if let Entry::Resolved { delta, .. }
+            | Entry::Signalled { delta, .. }
+            | Entry::Compensated { delta, .. } = &recorded.entry
+            {
                 merged.push(delta.clone());
             }
             if let Some(closed) = snapshot.apply(plan, &recorded.entry, recorded.recorded_at)? {
@@ -118,20 +155,96 @@ impl Snapshot {
                 .copied()
                 .map(name)
                 .collect(),
-            Position::At { members, .. } => members
+            Position::At { .. } | Position::Undoing { .. } => self
+                .members()
                 .iter()
                 .filter(|member| !member.is_done())
                 .map(|member| name(member.node))
                 .collect(),
-            Position::Routing { .. } | Position::Finished | Position::Ended(_) => Vec::new(),
+            Position::Waiting { stage, .. } => plan
+                .stage(*stage)
+                .members
+                .iter()
+                .copied()
+                .map(name)
+                .collect(),
+            Position::Routing { .. }
+            | Position::Undone { .. }
+            | Position::Finished
+            | Position::Ended(_) => Vec::new(),
+        }
+    }
+
+    /// What runs, or is to run, where the run is.
+    pub(crate) fn members(&self) -> &[Member] {
+        match &self.position {
+            Position::At { members, .. } => members,
+            Position::Undoing { member, .. } => std::slice::from_ref(member),
+            _ => &[],
+        }
+    }
+
+    /// Whether what was done is being undone.
+    pub(crate) fn is_undoing(&self) -> bool {
+        matches!(
+            self.position,
+            Position::Undoing { .. } | Position::Undone { .. }
+        )
+    }
+
+    /// Whether anything can be undone.
+    pub(super) fn has_undoable(&self) -> bool {
+        !self.undoable.is_empty()
+    }
+
+    /// Takes back that the run has completed.
+    pub(crate) fn reopen(&mut self) {
+        self.sequence -= 1;
+        self.position = Position::Finished;
+    }
+
+    /// What the run waits for between two stages, if it does.
+    pub(crate) fn awaited(&self, plan: &Plan) -> Option<Awaited> {
+        let Position::Waiting { stage, since } = self.position else {
+            return None;
+        };
+        let Exit::Wait(ways) = &plan.stage(stage).exit else {
+            return None;
+        };
+        let mut awaited = Awaited {
+            signals: Vec::new(),
+            due_at: None,
+        };
+        for way in ways {
+            match &way.wait {
+                EdgeWait::Signal(name) => awaited.signals.push(name.clone()),
+                EdgeWait::After(duration) => {
+                    let due_at = since + *duration;
+                    awaited.due_at = awaited
+                        .due_at
+                        .map_or(Some(due_at), |known| Some(known.min(due_at)));
+                }
+            }
+        }
+        Some(awaited)
+    }
+
+    /// The number of the stage that the run is in; -1 where it is in none.
+    pub(crate) fn stage(&self) -> i32 {
+        match self.position {
+            Position::At { stage, .. }
+            | Position::Routing { stage }
+            | Position::Waiting { stage, .. } => i32::try_from(stage.0).unwrap_or(-1),
+            Position::Start
+            | Position::Undoing { .. }
+            | Position::Undone { .. }
+            | Position::Finished
+            | Position::Ended(_) => -1,
         }
     }
 
     fn members_where(&self, test: impl Fn(&Member) -> bool) -> Vec<usize> {
-        let Position::At { members, .. } = &self.position else {
-            return Vec::new();
-        };
-        members
+        self.members()
             .iter()
             .enumerate()
             .filter(|(_, member)| test(member))
@@ -141,10 +254,7 @@ impl Snapshot {
 
     /// The time of the earliest next attempt.
     pub(crate) fn next_retry(&self) -> Option<OffsetDateTime> {
-        let Position::At { members, .. } = &self.position else {
-            return None;
-        };
-        members
+        self.members()
             .iter()
             .filter_map(|member| match member.progress {
                 Progress::Retrying { due_at } => Some(due_at),
@@ -154,10 +264,7 @@ impl Snapshot {
     }
 
     pub(crate) fn member(&self, index: usize) -> Option<&Member> {
-        match &self.position {
-            Position::At { members, .. } => members.get(index),
-            _ => None,
-        }
+        self.members().get(index)
     }
 
     /// The journal's words for a member.
@@ -203,6 +310,27 @@ impl Snapshot {
                 ..
             } => (at, Progress::Failed),
             Entry::Routed { at, branch } => return self.routed(plan, at, branch).map(|()| None),
+            Entry::Signalled { at, signal, .. } => {
+                let is_it =
+                    |wait: &EdgeWait| matches!(wait, EdgeWait::Signal(name) if name == signal);
+                return self.left(plan, at, is_it).map(|()| None);
+            }
+            Entry::TimerFired { at } => {
+                let is_it = |wait: &EdgeWait| matches!(wait, EdgeWait::After(_));
+                return self.left(plan, at, is_it).map(|()| None);
+            }
+            Entry::SignalRefused { .. } => return Some(None),
+            Entry::Called { at, call } => return self.called(plan, at, call).map(|()| None),
+            Entry::CompensationBegan { by } => {
+                self.undo_next(by.clone());
+                return Some(None);
+            }
+            Entry::Compensated { at, .. } => {
+                return self.undone(plan, at, None, now).map(|()| None);
+            }
+            Entry::CompensationFailed {
+                at, retry_after, ..
+            } => return self.undone(plan, at, *retry_after, now).map(|()| None),
             Entry::Resolved { .. } => return Some(None),
             Entry::RunCompleted => return Some(self.end(InstanceStatus::Completed)),
             Entry::RunFailed { .. } => return Some(self.end(InstanceStatus::Failed)),
@@ -221,6 +349,9 @@ impl Snapshot {
         if matches!(progress, Progress::Retrying { .. } | Progress::Failed) {
             member.failed_attempts += 1;
         }
+        if matches!(progress, Progress::Completed(_)) && plan.is_compensated(member.node) {
+            self.undoable.push((member.node, member.visit));
+        }
         member.progress = progress;
         if !members.iter().all(Member::is_done) {
             return Some(None);
@@ -233,12 +364,106 @@ impl Snapshot {
         match &plan.stage(stage).exit {
             Exit::To(target) => self.enter(plan, *target),
             Exit::Route(_) => self.position = Position::Routing { stage },
+            Exit::Wait(_) => self.position = Position::Waiting { stage, since: now },
         }
         Some(Some(closed))
     }
 
+    /// Comes to the last visit that is not undone.
+    fn undo_next(&mut self, by: EndedBy) {
+        let Some((node, visit)) = self.undoable.pop() else {
+            self.position = Position::Undone { by };
+            return;
+        };
+        // Each undoing is a superstep of its own, so that its update is folded in its place.
+        self.superstep += 1;
+        let member = Member {
+            node,
+            visit,
+            failed_attempts: 0,
+            progress: Progress::Ready,
+            answers: Arc::default(),
+        };
+        self.position = Position::Undoing { by, member };
+    }
+
+    /// An attempt to undo a visit ended; `retry_after` where another follows.
+    fn undone(
+        &mut self,
+        plan: &Plan,
+        at: &Visit,
+        retry_after: Option<Duration>,
+        now: OffsetDateTime,
+    ) -> Option<()> {
+        let superstep = self.superstep;
+        let Position::Undoing { by, member } = &mut self.position else {
+            return None;
+        };
+        let is_it = *plan.name(member.node) == at.node
+            && member.visit == at.visit
+            && at.superstep == superstep;
+        if !is_it {
+            return None;
+        }
+        match retry_after {
+            Some(delay) => {
+                member.failed_attempts += 1;
+                member.progress = Progress::Retrying {
+                    due_at: now + delay,
+                };
+            }
+            None => {
+                let by = by.clone();
+                self.undo_next(by);
+            }
+        }
+        Some(())
+    }
+
+    /// Takes the edge that waited for what has come.
+    fn left(&mut self, plan: &Plan, at: &Visit, is_it: impl Fn(&EdgeWait) -> bool) -> Option<()> {
+        let (_, here) = self.between(plan)?;
+        if here != *at {
+            return None;
+        }
+        let target = self.way(plan, is_it)?;
+        self.enter(plan, target);
+        Some(())
+    }
+
+    /// Where the edge leads that waits for something.
+    pub(super) fn way(&self, plan: &Plan, is_it: impl Fn(&EdgeWait) -> bool) -> Option<Target> {
+        let Position::Waiting { stage, .. } = self.position else {
+            return None;
+        };
+        let Exit::Wait(ways) = &plan.stage(stage).exit else {
+            return None;
+        };
+        ways.iter()
+            .find(|way| is_it(&way.wait))
+            .map(|way| way.target)
+    }
+
+    fn called(&mut self, plan: &Plan, at: &Visit, call: &Call) -> Option<()> {
+        if self.position == Position::Start {
+            self.enter(plan, Target::Stage(plan.entry));
+        }
+        let superstep = self.superstep;
+        let members = match &mut self.position {
+            Position::At { members, .. } => members.as_mut_slice(),
+            Position::Undoing { member, .. } => std::slice::from_mut(member),
+            _ => return None,
+        };
+        let member = members.get_mut(usize::from(at.member))?;
+        if *plan.name(member.node) != at.node || at.superstep != superstep {
+            return None;
+        }
+        Arc::make_mut(&mut member.answers).insert(call.key.clone(), call.answer.clone());
+        Some(())
+    }
+
     fn routed(&mut self, plan: &Plan, at: &Visit, branch: &str) -> Option<()> {
-        let (_, here) = self.routing(plan)?;
+        let (_, here) = self.between(plan)?;
         let target = self.target_of(plan, branch)?;
         if here != *at {
             return None;
@@ -259,9 +484,9 @@ impl Snapshot {
         Some(*target)
     }
 
-    /// The node whose router is to answer, and the journal's words for it.
-    pub(super) fn routing(&self, plan: &Plan) -> Option<(NodeIndex, Visit)> {
-        let Position::Routing { stage } = self.position else {
+    /// The node behind which the run is, between two stages, and the journal's words for it.
+    pub(crate) fn between(&self, plan: &Plan) -> Option<(NodeIndex, Visit)> {
+        let (Position::Routing { stage } | Position::Waiting { stage, .. }) = self.position else {
             return None;
         };
         let node = *plan.stage(stage).members.first()?;
@@ -292,6 +517,7 @@ impl Snapshot {
                     visit,
                     failed_attempts: 0,
                     progress: Progress::Ready,
+                    answers: Arc::default(),
                 }
             })
             .collect();

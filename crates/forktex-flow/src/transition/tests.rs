@@ -2,6 +2,8 @@
 //! The pure core, without a database: what each event leads to, and that a replayed journal is where
 //! the live run was.
 
+mod waits;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -60,6 +62,20 @@ impl Judge for Recorder {
             resolved.insert(Reducer::Set, "total", json!(self.merged.len()));
         }
         Ok(resolved)
+    }
+
+    fn signalled(
+        &mut self,
+        _node: NodeIndex,
+        signal: &str,
+        payload: Value,
+    ) -> Result<Delta, StepFailure> {
+        if payload.is_null() {
+            return Err(StepFailure::new(StepFailureKind::Payload, "does not fit"));
+        }
+        let mut delta = Delta::new();
+        delta.insert(Reducer::Set, signal, payload);
+        Ok(delta)
     }
 
     fn holds(&mut self, node: NodeIndex) -> Result<bool, StepFailure> {

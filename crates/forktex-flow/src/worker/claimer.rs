@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{Held, Shared, executor};
+use crate::clock::GRACE_PERIOD_DEFAULT;
 use crate::identifier::DefinitionId;
 
 /// The most runs that one statement claims.
@@ -31,6 +32,11 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         };
         if is_due && let Err(error) = wake_due(&shared).await {
             tracing::warn!(%error, "cannot wake due runs; trying again");
+        }
+        if shared.messages_due.swap(false, Ordering::Relaxed)
+            && let Err(error) = deliver(&shared).await
+        {
+            tracing::warn!(%error, "cannot deliver messages; trying again");
         }
         loop {
             let filled = tokio::select! {
@@ -70,6 +76,27 @@ async fn wake_due(shared: &Shared) -> Result<(), forktex_db::DbError> {
             .map(|delay| tokio::time::Instant::now() + delay),
     );
     Ok(())
+}
+
+/// Wakes the runs for which messages have come, and asks for the end of children that are to end.
+async fn deliver(shared: &Shared) -> Result<(), forktex_db::DbError> {
+    loop {
+        let delivered = shared.store.deliver().await?;
+        if delivered.readied > 0 {
+            shared.announcer.ready();
+        }
+        let (ended, asked) = shared.store.cancel_children(GRACE_PERIOD_DEFAULT).await?;
+        for instance in &asked {
+            shared.incarnations.current().tell(*instance);
+            shared.announcer.cancelling(*instance);
+        }
+        for instance in &ended {
+            shared.announcer.ended(*instance);
+        }
+        if !delivered.is_more_left && ended.is_empty() && asked.is_empty() {
+            return Ok(());
+        }
+    }
 }
 
 /// Claims into the free slots. Returns whether there may be more to claim.

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Runs one claimed run: starts what is due, takes what comes back, has it decided and committed,
-//! until the run ends, sleeps, or is lost.
+//! until the run ends, waits, or is lost.
+
+mod calls;
+mod commit;
+mod judge;
+mod transaction;
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::{Id, JoinError, JoinSet};
+use time::OffsetDateTime;
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use super::checkpoint_writer::NotCommitted;
 use super::incarnation::RunTokens;
 use super::{Held, Shared};
 use crate::clock::DatabaseClock;
 use crate::compile::CompiledWorkflow;
 use crate::compile::plan::NodeIndex;
+use crate::ctx::call::{CallRequest, Calls};
 use crate::ctx::{Ctx, RunContext};
 use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::identifier::{Epoch, InstanceId};
@@ -23,8 +28,11 @@ use crate::instance::journal::Entry;
 use crate::state::delta::Delta;
 use crate::state::erased::AnyState;
 use crate::state::payload;
-use crate::store::{Checkpoint, ClaimedRun, Committed, Then};
-use crate::transition::{Event, Judge, Position, Snapshot, cancelled, ending, transition};
+use crate::step::retry::RetryPolicy;
+use crate::store::{ClaimedRun, RestsOn, Then};
+use crate::transition::{Awaited, Event, Snapshot, ending, transition};
+use calls::PendingCalls;
+use judge::StateJudge;
 
 /// The most bytes that a state may have.
 pub(crate) const STATE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -63,10 +71,30 @@ struct Execution {
     /// An upper bound of the state's size.
     state_bytes: usize,
     bodies: JoinSet<BodyResult>,
-    in_flight: HashMap<Id, (usize, Instant)>,
+    in_flight: HashMap<Id, InFlight>,
+    /// Where bodies hand in their durable calls.
+    requests: mpsc::UnboundedReceiver<CallRequest>,
+    requests_sender: mpsc::UnboundedSender<CallRequest>,
+    pending_calls: PendingCalls,
+    /// Whether the run was spawned by another, which is to be told of its end.
+    is_child: bool,
+    /// Whether a pause was asked for: nothing more is started.
+    is_pausing: bool,
+    /// Whether it is known that what the run did is to be undone.
+    is_undoing: bool,
+    /// Why the run is to end once what it did is undone, until that has begun.
+    undo_reason: Option<String>,
+    deadline_at: Option<OffsetDateTime>,
     lost_attempts: u32,
     /// The end that the journal tells of, of a run that is active all the same.
     recorded_end: Option<Then>,
+}
+
+/// A body that is running.
+struct InFlight {
+    member: usize,
+    started_at: Instant,
+    abort: AbortHandle,
 }
 
 /// Where the run is after something was committed.
@@ -95,7 +123,7 @@ impl Execution {
             Ok(rebuilt) => rebuilt,
             Err(reason) => {
                 tracing::warn!(instance = %run.instance_id, reason, "cannot read a run here; handing it back");
-                return Err(hand_back(held, UNREADABLE_REST).await);
+                return Err(hand_back(held, &RestsOn::Reader, UNREADABLE_REST).await);
             }
         };
         let context = RunContext {
@@ -105,7 +133,16 @@ impl Execution {
             namespace: run.namespace,
             metadata: run.metadata,
         };
+        let (requests_sender, requests) = mpsc::unbounded_channel();
         Ok(Self {
+            requests,
+            requests_sender,
+            pending_calls: PendingCalls::default(),
+            is_child: run.is_child,
+            is_pausing: false,
+            is_undoing: snapshot.is_undoing(),
+            undo_reason: run.undo_reason,
+            deadline_at: run.deadline_at,
             instance: run.instance_id,
             epoch: run.epoch,
             context: Arc::new(context),
@@ -152,24 +189,107 @@ impl Execution {
             if self.in_flight.is_empty()
                 && (held.shared.draining.is_cancelled() || held.incarnation.is_lost())
             {
-                return hand_back(held, Duration::ZERO).await;
+                return hand_back(held, &RestsOn::Worker, Duration::ZERO).await;
             }
-            self.launch_due_members(held);
+            if let Some(event) = self.early_end() {
+                let entries = self.decide(event);
+                course = self.commit(held, entries).await;
+                continue;
+            }
+            if let Some(awaited) = self.snapshot.awaited(&self.workflow.plan) {
+                course = self.pass_between(held, &awaited).await;
+                continue;
+            }
+            if !self.is_pausing {
+                self.launch_due_members(held);
+            }
             if self.in_flight.is_empty() {
-                return hand_back(held, self.until_next_retry()).await;
+                let on = match self.snapshot.next_retry() {
+                    Some(_) => RestsOn::Retry,
+                    None => RestsOn::Worker,
+                };
+                return hand_back(held, &on, self.until_next_retry()).await;
             }
-            let until_retry = self.snapshot.next_retry().map(|_| self.until_next_retry());
-            let finished = tokio::select! {
-                finished = self.bodies.join_next_with_id() => finished,
-                () = sleep_if(until_retry) => continue,
-            };
-            let Some(event) = finished.and_then(|finished| self.event(finished)) else {
-                return Course::Dropped;
-            };
-            let entries = self.decide(event);
-            course = self.commit(held, entries).await;
+            course = self.answer_calls(held).await;
+            if let Course::GoesOn = course {
+                course = if self.all_bodies_wait() {
+                    self.rest(held).await
+                } else {
+                    self.next_event(held).await
+                };
+            }
         }
         course
+    }
+
+    /// What ends the run wherever it is, if anything does.
+    fn early_end(&mut self) -> Option<Event> {
+        if let Some(reason) = self.undo_reason.take() {
+            self.is_undoing = true;
+            return Some(Event::UndoRequested { reason });
+        }
+        let is_over = self
+            .deadline()
+            .is_some_and(|due_at| due_at <= self.clock.now());
+        is_over.then_some(Event::DeadlineExceeded)
+    }
+
+    /// When the run fails; what is being undone is not cut short.
+    fn deadline(&self) -> Option<OffsetDateTime> {
+        self.deadline_at.filter(|_| !self.snapshot.is_undoing())
+    }
+
+    /// Waits for a body to end or to call, or for a time to come.
+    async fn next_event(&mut self, held: &mut Held) -> Course {
+        let until_due = self.until_next_due();
+        tokio::select! {
+            finished = self.bodies.join_next_with_id() => {
+                let Some(finished) = finished else {
+                    return Course::Dropped;
+                };
+                let id = match &finished {
+                    Ok((id, _)) => *id,
+                    Err(error) => error.id(),
+                };
+                if !self.in_flight.contains_key(&id) {
+                    // Its transaction ended it already.
+                    return Course::GoesOn;
+                }
+                let Some(event) = self.event(finished) else {
+                    return Course::Dropped;
+                };
+                let entries = self.decide(event);
+                self.commit(held, entries).await
+            }
+            Some(request) = self.requests.recv() => self.take_call(held, request).await,
+            () = sleep_if(until_due) => Course::GoesOn,
+        }
+    }
+
+    /// Between two stages: takes the signal that is waited for, or goes on as the time has come, or has
+    /// the run wait. Of both, the one that came first by the database's clock decides.
+    async fn pass_between(&mut self, held: &mut Held, awaited: &Awaited) -> Course {
+        let letter = match self.oldest_signal(held, &awaited.signals).await {
+            Ok(letter) => letter,
+            Err(course) => return course,
+        };
+        let is_in_time = |sent_at| awaited.due_at.is_none_or(|due_at| sent_at <= due_at);
+        let event = match letter {
+            Some(letter) if is_in_time(letter.sent_at) => Event::Signalled {
+                message: letter.message,
+                signal: letter.signal,
+                payload: letter.payload,
+            },
+            _ if awaited
+                .due_at
+                .is_some_and(|due_at| due_at <= self.clock.now()) =>
+            {
+                Event::TimerFired
+            }
+            _ => return self.rest(held).await,
+        };
+        let entries = self.decide(event);
+        self.commit(held, entries).await
     }
 
     /// Accounts for the processes that died while this run was their only suspect.
@@ -179,7 +299,7 @@ impl Execution {
                 let Some(state) = self.snapshot.member(member) else {
                     continue;
                 };
-                let policy = &self.workflow.binding(state.node).retry;
+                let policy = self.policy(state.node);
                 let retry_after = policy
                     .delay_after(state.failed_attempts + 1, 0.0)
                     .map(|_| Duration::ZERO);
@@ -203,7 +323,7 @@ impl Execution {
     }
 
     fn launch_due_members(&mut self, held: &Held) {
-        let running: Vec<usize> = self.in_flight.values().map(|(member, _)| *member).collect();
+        let running: Vec<usize> = self.in_flight.values().map(|body| body.member).collect();
         for index in self.snapshot.due_members(self.clock.now()) {
             let Some(member) = self.snapshot.member(index) else {
                 continue;
@@ -212,35 +332,44 @@ impl Execution {
                 continue;
             }
             let binding = self.workflow.binding(member.node);
+            let undo = binding.compensation.as_ref();
+            let undo = undo.filter(|_| self.snapshot.is_undoing());
             let ctx = Ctx::new(
                 Arc::clone(&self.context),
                 self.workflow.plan.name(member.node).clone(),
                 member.visit,
                 member.failed_attempts + 1,
-                self.tokens.told.child_token(),
+                undo.is_some(),
+                // What is undone is undone to its end.
+                match undo {
+                    Some(_) => self.tokens.abandoned.child_token(),
+                    None => self.tokens.told.child_token(),
+                },
+                Some(Calls::new(
+                    index,
+                    Arc::clone(&member.answers),
+                    self.requests_sender.clone(),
+                    held.shared.store.database(),
+                )),
             );
-            let body = Arc::clone(&binding.body);
-            let (state, resources, timeout) = (
-                self.state.clone(),
-                held.shared.resources.clone(),
-                binding.retry.timeout,
-            );
+            let body = Arc::clone(undo.map_or(&binding.body, |undo| &undo.body));
+            let policy = self.policy(member.node);
+            let (timeout, heartbeat) = (policy.timeout, policy.heartbeat);
+            let (state, resources) = (self.state.clone(), held.shared.resources.clone());
+            let beats = ctx.beats();
             let task = self.bodies.spawn(async move {
                 let running = body(ctx, state, resources);
-                match timeout {
-                    None => running.await,
-                    Some(limit) => {
-                        tokio::time::timeout(limit, running)
-                            .await
-                            .unwrap_or_else(|_| {
-                                let message =
-                                    format!("the step took longer than its timeout of {limit:?}");
-                                Err(StepFailure::new(StepFailureKind::Timeout, &message))
-                            })
-                    }
+                tokio::select! {
+                    finished = running => finished,
+                    failure = overdue(timeout, heartbeat, &beats) => Err(failure),
                 }
             });
-            self.in_flight.insert(task.id(), (index, Instant::now()));
+            let in_flight = InFlight {
+                member: index,
+                started_at: Instant::now(),
+                abort: task.clone(),
+            };
+            self.in_flight.insert(task.id(), in_flight);
         }
     }
 
@@ -256,7 +385,10 @@ impl Execution {
                 (id, Err(failure))
             }
         };
-        let (member, started_at) = self.in_flight.remove(&id)?;
+        let InFlight {
+            member, started_at, ..
+        } = self.in_flight.remove(&id)?;
+        self.pending_calls.forget(member);
         let elapsed = started_at.elapsed();
         Some(match result.and_then(|delta| self.checked(delta)) {
             Ok(delta) => Event::Completed {
@@ -268,9 +400,18 @@ impl Execution {
         })
     }
 
+    /// How what runs at a node now is retried.
+    fn policy(&self, node: NodeIndex) -> &RetryPolicy {
+        let binding = self.workflow.binding(node);
+        match &binding.compensation {
+            Some(undo) if self.snapshot.is_undoing() => &undo.retry,
+            _ => &binding.retry,
+        }
+    }
+
     fn failed(&self, member: usize, elapsed: Duration, failure: StepFailure) -> Event {
         let retry_after = self.snapshot.member(member).and_then(|state| {
-            let policy = &self.workflow.binding(state.node).retry;
+            let policy = self.policy(state.node);
             policy.delay_after(state.failed_attempts + 1, fastrand::f64())
         });
         Event::Failed {
@@ -286,15 +427,7 @@ impl Execution {
         let refused = |error: payload::PayloadError| {
             StepFailure::new(StepFailureKind::Payload, &error.to_string())
         };
-        let mut bytes = 0;
-        for (_, field, value) in delta.operations() {
-            bytes += payload::check(value, STATE_BYTES_MAX).map_err(|error| {
-                StepFailure::new(
-                    StepFailureKind::Payload,
-                    &format!("field `{field}`: {error}"),
-                )
-            })?;
-        }
+        let bytes = checked_values(&delta)?;
         if self.state_bytes + bytes > STATE_BYTES_MAX {
             // The bound counts what was replaced as well: look before refusing.
             let state = self.workflow.codec.encode(&self.state);
@@ -317,143 +450,80 @@ impl Execution {
             workflow: &self.workflow,
             state: &mut self.state,
         };
-        transition(
+        let entries = transition(
             &self.workflow.plan,
             &mut self.snapshot,
             event,
             self.clock.now(),
             &mut judge,
-        )
-    }
-
-    async fn commit(&mut self, held: &mut Held, entries: Vec<Entry>) -> Course {
-        if entries.is_empty() {
-            return if matches!(self.snapshot.position, Position::Ended(_)) {
-                Course::Left
-            } else {
-                Course::GoesOn
-            };
-        }
-        let checkpoint = self.checkpoint(held, entries);
-        self.commit_checkpoint(held, checkpoint).await
-    }
-
-    async fn commit_checkpoint(&mut self, held: &mut Held, mut checkpoint: Checkpoint) -> Course {
-        loop {
-            match held.shared.writer.commit(checkpoint.clone()).await {
-                Ok(Committed::Written) => return self.written(held, &checkpoint),
-                Ok(Committed::Fenced) => {
-                    tracing::debug!(instance = %self.instance, "a run was taken over; this worker's output is refused");
-                    self.tokens.told.cancel();
-                    return Course::Left;
-                }
-                Ok(Committed::CancelRequested { reason }) => {
-                    self.tokens.told.cancel();
-                    checkpoint.entries = cancelled(checkpoint.entries, reason);
-                    checkpoint.then = end_of(&checkpoint.entries).unwrap_or(Then::Continue);
-                    checkpoint.is_cancelling = true;
-                }
-                Err(NotCommitted::Refused(error)) => {
-                    return self.refused(held, &checkpoint, &error).await;
-                }
-                Err(NotCommitted::Stopped) => return Course::Dropped,
-            }
-        }
-    }
-
-    fn checkpoint(&self, held: &Held, entries: Vec<Entry>) -> Checkpoint {
-        let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
-        let nothing_runs = self.in_flight.is_empty();
-        let then = if let Some(end) = end_of(&entries) {
-            end
-        } else if nothing_runs && held.shared.draining.is_cancelled() {
-            Then::Sleep {
-                wake_after: Duration::ZERO,
-            }
-        } else if nothing_runs && self.snapshot.due_members(self.clock.now()).is_empty() {
-            Then::Sleep {
-                wake_after: self.until_next_retry(),
-            }
-        } else {
-            Then::Continue
-        };
-        Checkpoint {
-            instance_id: self.instance,
-            epoch: self.epoch,
-            first_sequence: self.snapshot.sequence - count + 1,
-            entries,
-            then,
-            is_cancelling: false,
-        }
-    }
-
-    fn written(&mut self, held: &mut Held, checkpoint: &Checkpoint) -> Course {
-        if checkpoint.is_progress() {
-            held.clear_suspicion();
-        }
-        match &checkpoint.then {
-            Then::Continue => Course::GoesOn,
-            Then::Sleep { wake_after } => {
-                held.shared.expect_due(*wake_after);
-                Course::Left
-            }
-            Then::End { .. } => {
-                self.tokens.told.cancel();
-                held.shared.announcer.ended(self.instance);
-                Course::Left
-            }
-        }
-    }
-
-    /// The database refused a checkpoint that had passed our own checks. The attempts in it failed.
-    async fn refused(
-        &mut self,
-        held: &mut Held,
-        checkpoint: &Checkpoint,
-        error: &forktex_db::DbError,
-    ) -> Course {
-        let completed = checkpoint.entries.iter().find_map(|entry| match entry {
-            Entry::NodeCompleted { at, elapsed, .. } => Some((usize::from(at.member), *elapsed)),
-            _ => None,
-        });
-        let stored = held.shared.store.read(self.instance).await;
-        let rebuilt = match stored {
-            Ok(Some(stored)) => rebuild(&self.workflow, stored.instance.input, &stored.journal),
-            Ok(None) => Err("it is gone".to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        let (Some((member, elapsed)), Ok((snapshot, state))) = (completed, rebuilt) else {
-            tracing::error!(%error, instance = %self.instance, "a checkpoint was refused; the run is handed back");
-            return hand_back(held, UNREADABLE_REST).await;
-        };
-        self.snapshot = snapshot;
-        self.state = state;
-        // Where nothing was journalled yet, the run begins anew: a member can fail only in a stage.
-        let mut entries = self.decide(Event::Claimed);
-        let failure = StepFailure::new(
-            StepFailureKind::Payload,
-            &format!("the database refused the update: {error}"),
         );
-        let event = self.failed(member, elapsed, failure);
-        entries.extend(self.decide(event));
-        Box::pin(self.commit(held, entries)).await
+        let is_over = |entry: &Entry| matches!(entry, Entry::CompensationBegan { .. });
+        if entries.iter().any(is_over) || end_of(&entries).is_some() {
+            self.is_undoing |= self.snapshot.is_undoing();
+            self.stop_bodies();
+        }
+        entries
     }
 
-    fn until_next_retry(&self) -> Duration {
-        let left = self
-            .snapshot
-            .next_retry()
-            .map(|due_at| due_at - self.clock.now());
-        left.and_then(|left| Duration::try_from(left).ok())
-            .unwrap_or_default()
+    /// What else was running is of no use any more.
+    fn stop_bodies(&mut self) {
+        for (_, body) in self.in_flight.drain() {
+            body.abort.abort();
+            self.pending_calls.forget(body.member);
+        }
     }
 }
 
-async fn hand_back(held: &Held, delay: Duration) -> Course {
+/// Why a body is given up: it took too long, or too long gave no sign of life.
+async fn overdue(
+    timeout: Option<Duration>,
+    heartbeat: Option<Duration>,
+    beats: &Notify,
+) -> StepFailure {
+    let silent = async {
+        match heartbeat {
+            None => std::future::pending().await,
+            Some(limit) => {
+                while tokio::time::timeout(limit, beats.notified()).await.is_ok() {}
+                format!("the step gave no heartbeat for {limit:?}")
+            }
+        }
+    };
+    let late = async {
+        match timeout {
+            None => std::future::pending().await,
+            Some(limit) => {
+                tokio::time::sleep(limit).await;
+                format!("the step took longer than its timeout of {limit:?}")
+            }
+        }
+    };
+    let message = tokio::select! {
+        message = silent => message,
+        message = late => message,
+    };
+    StepFailure::new(StepFailureKind::Timeout, &message)
+}
+
+/// Refuses values that could not be stored. Returns their size in bytes.
+fn checked_values(delta: &Delta) -> Result<usize, StepFailure> {
+    let mut bytes = 0;
+    for (_, field, value) in delta.operations() {
+        bytes += payload::check(value, STATE_BYTES_MAX).map_err(|error| {
+            StepFailure::new(
+                StepFailureKind::Payload,
+                &format!("field `{field}`: {error}"),
+            )
+        })?;
+    }
+    Ok(bytes)
+}
+
+async fn hand_back(held: &Held, on: &RestsOn, delay: Duration) -> Course {
     match held
         .shared
         .store
-        .hand_back(held.instance, held.epoch, delay)
+        .hand_back(held.instance, held.epoch, on, delay)
         .await
     {
         Ok(()) => {
@@ -510,47 +580,5 @@ async fn sleep_if(delay: Option<Duration>) {
     match delay {
         Some(delay) => tokio::time::sleep(delay).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Asks the run's typed state. Code of the service that panics is a failure, not our end.
-struct StateJudge<'a> {
-    workflow: &'a CompiledWorkflow,
-    state: &'a mut AnyState,
-}
-
-impl Judge for StateJudge<'_> {
-    fn merge(&mut self, deltas: &[Delta]) -> Result<Delta, StepFailure> {
-        let mut resolved = Delta::new();
-        for delta in deltas {
-            let applied = catch_unwind(AssertUnwindSafe(|| {
-                self.workflow.codec.apply(self.state, delta)
-            }))
-            .map_err(|payload| StepFailure::panic(&*payload))?
-            .map_err(|error| StepFailure::new(StepFailureKind::Payload, &error.to_string()))?;
-            for (reducer, field, value) in applied.operations() {
-                resolved.insert(reducer, field, value.clone());
-            }
-        }
-        Ok(resolved)
-    }
-
-    fn holds(&mut self, node: NodeIndex) -> Result<bool, StepFailure> {
-        match &self.workflow.binding(node).condition {
-            None => Ok(true),
-            Some(condition) => catch_unwind(AssertUnwindSafe(|| condition(self.state)))
-                .unwrap_or_else(|payload| Err(StepFailure::panic(&*payload))),
-        }
-    }
-
-    fn route(&mut self, node: NodeIndex) -> Result<&'static str, StepFailure> {
-        match &self.workflow.binding(node).router {
-            None => Err(StepFailure::new(
-                StepFailureKind::Fatal,
-                "the node has no router",
-            )),
-            Some(router) => catch_unwind(AssertUnwindSafe(|| (router.choose)(self.state)))
-                .unwrap_or_else(|payload| Err(StepFailure::panic(&*payload))),
-        }
     }
 }

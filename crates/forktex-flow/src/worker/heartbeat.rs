@@ -59,7 +59,7 @@ pub(super) async fn run(
             }
             Ok(_) => {
                 tracing::warn!("the lease is lost: another worker took over");
-                begin_again(&shared).await;
+                begin_again(&shared, &definitions).await;
                 lease_until = Instant::now() + shared.options.lease;
                 pause = Duration::from_millis(10);
             }
@@ -68,7 +68,7 @@ pub(super) async fn run(
                 tracing::warn!(%error, "the heartbeat failed; trying again");
                 if Instant::now() >= lease_until {
                     tracing::warn!("the lease is over: the runs held here may be taken over");
-                    begin_again(&shared).await;
+                    begin_again(&shared, &definitions).await;
                     lease_until = Instant::now() + shared.options.lease;
                 }
             }
@@ -99,13 +99,18 @@ async fn beat(
 }
 
 /// Becomes a new incarnation. What the old one held is handed back, as this process did not die.
-async fn begin_again(shared: &Shared) {
+async fn begin_again(shared: &Shared, definitions: &[DefinitionId]) {
     let (old, new) = shared.incarnations.renew();
     let registered = async {
         shared.store.remove_worker(old.worker_id).await?;
         shared
             .store
-            .register_worker(new.worker_id, &shared.options.name, shared.options.lease)
+            .register_worker(
+                new.worker_id,
+                &shared.options.name,
+                shared.options.lease,
+                definitions,
+            )
             .await
     };
     let limit = shared.options.lease / 2;
@@ -148,6 +153,9 @@ async fn act_on(shared: &Shared, pulse: &Pulse, may_judge: bool) -> Result<(), D
     }
     if pulse.suspects_ready {
         shared.suspects_ready.store(true, Ordering::Relaxed);
+    }
+    if pulse.messages_undelivered {
+        shared.deliver_soon();
     }
     if pulse.runs_due {
         shared.next_due.send_replace(Some(Instant::now()));

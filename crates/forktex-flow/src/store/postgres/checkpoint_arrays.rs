@@ -6,8 +6,9 @@ use forktex_db::sqlx::{self, PgConnection, Row, SqlStr};
 use uuid::Uuid;
 
 use super::row::{self, JournalColumns, microseconds};
-use crate::identifier::InstanceId;
-use crate::store::{Checkpoint, Then};
+use crate::identifier::{InstanceId, NodeName};
+use crate::instance::journal::MessageId;
+use crate::store::{Checkpoint, RestsOn, Then};
 
 /// The columns of `commit_checkpoints`, one array each.
 #[derive(Default)]
@@ -30,6 +31,16 @@ pub(super) struct CheckpointArrays {
     entry_members: Vec<i16>,
     entry_nodes: Vec<String>,
     entry_payloads: Vec<Option<String>>,
+    entry_stages: Vec<i32>,
+    waits_on: Vec<Option<&'static str>>,
+    waiting_signals: Vec<Option<String>>,
+    waiting_children: Vec<Option<i32>>,
+    fails_fast: Vec<bool>,
+    current_nodes: Vec<Option<String>>,
+    is_pausing: Vec<bool>,
+    is_undoing: Vec<bool>,
+    taken_instance_ids: Vec<Uuid>,
+    taken_message_ids: Vec<i64>,
 }
 
 impl CheckpointArrays {
@@ -40,18 +51,9 @@ impl CheckpointArrays {
             arrays.epochs.push(checkpoint.epoch.0);
             arrays.is_cancelling.push(checkpoint.is_cancelling);
             arrays.is_progress.push(checkpoint.is_progress());
-            let (wake_after, status, failure) = match &checkpoint.then {
-                Then::Continue => (None, None, None),
-                Then::Sleep { wake_after } => (Some(microseconds(*wake_after)), None, None),
-                Then::End { status, failure } => (
-                    None,
-                    Some(status.as_str()),
-                    failure.as_ref().map(row::json).transpose()?,
-                ),
-            };
-            arrays.wake_after_us.push(wake_after);
-            arrays.statuses.push(status);
-            arrays.failures.push(failure);
+            arrays.is_pausing.push(checkpoint.is_pausing);
+            arrays.is_undoing.push(checkpoint.is_undoing);
+            arrays.push_then(&checkpoint.then)?;
             arrays
                 .cancel_reasons
                 .push(checkpoint.cancel_reason().map(str::to_owned));
@@ -67,9 +69,54 @@ impl CheckpointArrays {
                 arrays.entry_members.push(columns.member);
                 arrays.entry_nodes.push(columns.node);
                 arrays.entry_payloads.push(columns.payload);
+                arrays.entry_stages.push(checkpoint.stage);
+                if let Some(MessageId(message)) = entry.message() {
+                    arrays.taken_instance_ids.push(checkpoint.instance_id.0);
+                    arrays.taken_message_ids.push(message);
+                }
             }
         }
         Ok(arrays)
+    }
+
+    fn push_then(&mut self, then: &Then) -> Result<(), DbError> {
+        let (status, failure) = match then {
+            Then::End { status, failure } => (
+                Some(status.as_str()),
+                failure.as_ref().map(row::json).transpose()?,
+            ),
+            Then::Continue | Then::Wait(_) => (None, None),
+        };
+        self.statuses.push(status);
+        self.failures.push(failure);
+        let rest = match then {
+            Then::Wait(rest) => Some(rest),
+            Then::Continue | Then::End { .. } => None,
+        };
+        self.waits_on.push(rest.map(|rest| rest.on.as_str()));
+        let wake_after = rest.and_then(|rest| rest.wake_after);
+        self.wake_after_us.push(wake_after.map(microseconds));
+        self.current_nodes.push(rest.map(|rest| {
+            let nodes: Vec<&str> = rest.current_nodes.iter().map(NodeName::as_str).collect();
+            nodes.join(" ")
+        }));
+        let (signals, children, fails_fast) = match rest.map(|rest| &rest.on) {
+            Some(RestsOn::Signal(names)) => (Some(names.join(" ")), None, false),
+            Some(RestsOn::Child {
+                count,
+                fails_fast,
+                signals,
+            }) => (
+                (!signals.is_empty()).then(|| signals.join(" ")),
+                Some(i32::try_from(*count).unwrap_or(i32::MAX)),
+                *fails_fast,
+            ),
+            _ => (None, None, false),
+        };
+        self.fails_fast.push(fails_fast);
+        self.waiting_signals.push(signals);
+        self.waiting_children.push(children);
+        Ok(())
     }
 
     /// Writes the checkpoints and returns the runs that were held.
@@ -97,6 +144,16 @@ impl CheckpointArrays {
             .bind(&self.entry_nodes)
             .bind(&self.entry_payloads)
             .bind(&self.is_progress)
+            .bind(&self.waits_on)
+            .bind(&self.waiting_signals)
+            .bind(&self.waiting_children)
+            .bind(&self.current_nodes)
+            .bind(&self.is_pausing)
+            .bind(&self.taken_instance_ids)
+            .bind(&self.taken_message_ids)
+            .bind(&self.entry_stages)
+            .bind(&self.fails_fast)
+            .bind(&self.is_undoing)
             .fetch_all(connection)
             .await?;
         rows.iter()

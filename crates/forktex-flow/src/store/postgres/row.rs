@@ -8,10 +8,12 @@ use forktex_db::sqlx::Row;
 use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::types::Json;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::error::failure::RunFailure;
 use crate::identifier::{DefinitionId, Epoch, InstanceId, Namespace, NodeName, WorkflowName};
-use crate::instance::journal::{Entry, Payload, RESOLVED_MEMBER, Recorded, Visit};
+use crate::instance::journal::{EndedBy, Entry, Payload, RESOLVED_MEMBER, Recorded, Visit};
+use crate::instance::outcome::Outcome;
 use crate::instance::{Instance, InstanceStatus, WaitingOn};
 use crate::store::ClaimedRun;
 
@@ -78,6 +80,79 @@ impl JournalColumns {
                     ..Payload::default()
                 }),
             ),
+            Entry::CompensationBegan {
+                by: EndedBy::Failure(failure),
+            } => (
+                13,
+                Some(Payload {
+                    run_failure: Some(failure.clone()),
+                    ..Payload::default()
+                }),
+            ),
+            Entry::CompensationBegan {
+                by: EndedBy::Cancellation(reason),
+            } => (
+                13,
+                Some(Payload {
+                    reason: Some(reason.clone()),
+                    ..Payload::default()
+                }),
+            ),
+            Entry::Compensated { delta, .. } => (
+                14,
+                Some(Payload {
+                    delta: Some(delta.clone()),
+                    ..Payload::default()
+                }),
+            ),
+            Entry::CompensationFailed {
+                failure,
+                retry_after,
+                ..
+            } => (
+                15,
+                Some(Payload {
+                    failure: Some(failure.clone()),
+                    retry_after_us: retry_after.map(|delay| microseconds(delay).unsigned_abs()),
+                    ..Payload::default()
+                }),
+            ),
+            Entry::Signalled {
+                message,
+                signal,
+                delta,
+                ..
+            } => (
+                9,
+                Some(Payload {
+                    signal: Some(signal.clone()),
+                    message: Some(*message),
+                    delta: Some(delta.clone()),
+                    ..Payload::default()
+                }),
+            ),
+            Entry::TimerFired { .. } => (10, None),
+            Entry::Called { call, .. } => (
+                11,
+                Some(Payload {
+                    call: Some(call.clone()),
+                    ..Payload::default()
+                }),
+            ),
+            Entry::SignalRefused {
+                message,
+                signal,
+                failure,
+                ..
+            } => (
+                12,
+                Some(Payload {
+                    signal: Some(signal.clone()),
+                    message: Some(*message),
+                    failure: Some(failure.clone()),
+                    ..Payload::default()
+                }),
+            ),
             Entry::Routed { branch, .. } => (
                 8,
                 Some(Payload {
@@ -104,18 +179,38 @@ impl JournalColumns {
                 attempt,
                 elapsed,
                 ..
+            }
+            | Entry::Compensated {
+                at,
+                attempt,
+                elapsed,
+                ..
+            }
+            | Entry::CompensationFailed {
+                at,
+                attempt,
+                elapsed,
+                ..
             } => Self {
                 attempt: clamped(*attempt),
                 elapsed_us: microseconds(*elapsed),
                 ..columns.at(at)
             },
-            Entry::NodeSkipped { at } | Entry::Routed { at, .. } => columns.at(at),
+            Entry::NodeSkipped { at }
+            | Entry::Routed { at, .. }
+            | Entry::Signalled { at, .. }
+            | Entry::SignalRefused { at, .. }
+            | Entry::TimerFired { at }
+            | Entry::Called { at, .. } => columns.at(at),
             Entry::Resolved { superstep, .. } => Self {
                 superstep: clamped(*superstep),
                 member: i16::MAX,
                 ..columns
             },
-            Entry::RunCompleted | Entry::RunFailed { .. } | Entry::RunCancelled { .. } => columns,
+            Entry::RunCompleted
+            | Entry::RunFailed { .. }
+            | Entry::RunCancelled { .. }
+            | Entry::CompensationBegan { .. } => columns,
         })
     }
 
@@ -184,6 +279,42 @@ pub(crate) fn recorded(row: &PgRow) -> Result<Recorded, DbError> {
             at: at()?,
             branch: payload.branch.ok_or_else(missing)?,
         },
+        9 => Entry::Signalled {
+            at: at()?,
+            message: payload.message.ok_or_else(missing)?,
+            signal: payload.signal.ok_or_else(missing)?,
+            delta: payload.delta.unwrap_or_default(),
+        },
+        13 => Entry::CompensationBegan {
+            by: match payload.run_failure {
+                Some(failure) => EndedBy::Failure(failure),
+                None => EndedBy::Cancellation(payload.reason.ok_or_else(missing)?),
+            },
+        },
+        14 => Entry::Compensated {
+            at: at()?,
+            attempt: number("attempt")?,
+            elapsed,
+            delta: payload.delta.unwrap_or_default(),
+        },
+        15 => Entry::CompensationFailed {
+            at: at()?,
+            attempt: number("attempt")?,
+            elapsed,
+            failure: payload.failure.ok_or_else(missing)?,
+            retry_after: payload.retry_after_us.map(Duration::from_micros),
+        },
+        10 => Entry::TimerFired { at: at()? },
+        11 => Entry::Called {
+            at: at()?,
+            call: payload.call.ok_or_else(missing)?,
+        },
+        12 => Entry::SignalRefused {
+            at: at()?,
+            message: payload.message.ok_or_else(missing)?,
+            signal: payload.signal.ok_or_else(missing)?,
+            failure: payload.failure.ok_or_else(missing)?,
+        },
         _ => return Err(unreadable("kind")),
     };
     Ok(Recorded {
@@ -207,6 +338,9 @@ pub(crate) fn claimed(row: &PgRow) -> Result<(ClaimedRun, bool), DbError> {
         input,
         metadata,
         journal: Vec::new(),
+        is_child: row.try_get("is_child")?,
+        deadline_at: row.try_get("deadline_at")?,
+        undo_reason: row.try_get("undo_reason")?,
         lost_attempts: u32::from(lost_attempts.unsigned_abs()),
         claimed_at: row.try_get("claimed_at")?,
     };
@@ -227,20 +361,13 @@ pub(crate) fn instance(row: &PgRow) -> Result<Instance, DbError> {
         .map_err(|_| unreadable("failure"))?;
     let Json(input): Json<Value> = row.try_get("input")?;
     let Json(metadata) = row.try_get("metadata")?;
-    let ready_at: Option<time::OffsetDateTime> = row.try_get("ready_at")?;
-    let wake_at: Option<time::OffsetDateTime> = row.try_get("wake_at")?;
-    let waiting_on = match (wake_at, ready_at) {
-        (Some(due_at), _) => Some(WaitingOn::Retry { due_at }),
-        (None, Some(_)) => Some(WaitingOn::Worker),
-        (None, None) => None,
-    };
     Ok(Instance {
         instance_id: InstanceId(row.try_get("instance_id")?),
         workflow_name: WorkflowName::new(workflow_name).map_err(|_| unreadable("workflow_name"))?,
         version: version.unsigned_abs(),
         namespace: Namespace::new(namespace).map_err(|_| unreadable("namespace"))?,
         status,
-        waiting_on,
+        waiting_on: waiting_on(row)?,
         state: Value::Null,
         input,
         metadata,
@@ -258,6 +385,68 @@ pub(crate) fn instance(row: &PgRow) -> Result<Instance, DbError> {
         finished_at: row.try_get("finished_at")?,
         failure,
         cancel_reason: row.try_get("cancel_reason")?,
+    })
+}
+
+fn waiting_on(row: &PgRow) -> Result<Option<WaitingOn>, DbError> {
+    let ready_at: Option<OffsetDateTime> = row.try_get("ready_at")?;
+    let wake_at: Option<OffsetDateTime> = row.try_get("wake_at")?;
+    let waits_on: Option<String> = row.try_get("waits_on")?;
+    if row
+        .try_get::<Option<OffsetDateTime>, _>("paused_at")?
+        .is_some()
+    {
+        return Ok(Some(WaitingOn::Pause));
+    }
+    let due = || wake_at.ok_or_else(|| unreadable("wake_at"));
+    Ok(match waits_on.as_deref() {
+        None if ready_at.is_none() => None,
+        None if row.try_get("lacks_worker")? => Some(WaitingOn::CompatibleWorker),
+        None | Some("worker") => Some(WaitingOn::Worker),
+        Some("reader") => Some(WaitingOn::CompatibleWorker),
+        Some("retry") => Some(WaitingOn::Retry { due_at: due()? }),
+        Some("timer") => Some(WaitingOn::Timer { due_at: due()? }),
+        Some("turn") => Some(WaitingOn::Turn),
+        Some("signal") => Some(WaitingOn::Signal {
+            names: row
+                .try_get::<Option<Vec<String>>, _>("waiting_signals")?
+                .unwrap_or_default(),
+            due_at: wake_at,
+        }),
+        Some("child") => {
+            let remaining: Option<i32> = row.try_get("waiting_children")?;
+            Some(WaitingOn::Child {
+                remaining: remaining.unwrap_or_default().unsigned_abs(),
+            })
+        }
+        Some(_) => return Err(unreadable("waits_on")),
+    })
+}
+
+/// What became of a run; `state` makes its state of its input.
+pub(crate) fn outcome(
+    row: &PgRow,
+    state: impl FnOnce(Value) -> Result<Value, DbError>,
+) -> Result<Outcome, DbError> {
+    let status: String = row.try_get("status")?;
+    Ok(match InstanceStatus::parse(&status) {
+        Some(InstanceStatus::Completed) => {
+            let Json(input) = row.try_get("input")?;
+            Outcome::Completed {
+                state: state(input)?,
+            }
+        }
+        Some(InstanceStatus::Failed) => {
+            let failure: String = row.try_get("failure")?;
+            Outcome::Failed {
+                failure: serde_json::from_str(&failure).map_err(|_| unreadable("failure"))?,
+            }
+        }
+        Some(InstanceStatus::Cancelled) => Outcome::Cancelled {
+            reason: row.try_get("cancel_reason")?,
+        },
+        Some(InstanceStatus::Pending | InstanceStatus::Running) => Outcome::Alive,
+        None => return Err(unreadable("status")),
     })
 }
 

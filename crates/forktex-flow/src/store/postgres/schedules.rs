@@ -119,15 +119,11 @@ impl ScheduleStore for PostgresStore {
                     return Ok(None);
                 }
                 // The second wall: a tick whose key is taken has its run already, and gets no other.
-                let rows = self.start_query(runs).fetch_all(tx.connection()).await?;
-                let inserted: Vec<Uuid> = rows
-                    .iter()
-                    .map(|row| row.try_get("instance_id"))
-                    .collect::<Result<_, _>>()?;
+                let inserted = self.insert_runs(tx.connection(), runs).await?;
                 let started: Vec<Uuid> = runs
                     .iter()
+                    .filter(|run| inserted.contains_key(&run.instance_id))
                     .map(|run| run.instance_id.0)
-                    .filter(|instance| inserted.contains(instance))
                     .collect();
                 let is_fired = error.is_none();
                 sqlx::query(self.statements.advance_schedule.clone())
@@ -160,8 +156,7 @@ impl ScheduleStore for PostgresStore {
                 if noted.is_none() {
                     return Ok(false);
                 }
-                self.start_query(std::slice::from_ref(run))
-                    .fetch_all(tx.connection())
+                self.insert_runs(tx.connection(), std::slice::from_ref(run))
                     .await?;
                 Ok(true)
             })

@@ -46,10 +46,13 @@ statements!(
     disable_schedule,
     due_schedules,
     enable_schedule,
+    deliver_messages,
     end_cancelled_run,
     ended_instances,
     find_by_idempotency_key,
     forget_lost_workers,
+    forget_wish,
+    fork_run,
     give_up_leadership,
     hand_back,
     instance_status,
@@ -58,11 +61,17 @@ statements!(
     lock_run,
     lock_schedule,
     note_fired_now,
+    oldest_signal,
     overdue_cancellations,
+    pass_turns_on,
+    pause_run,
+    post_signal,
     pulse,
     put_definition,
+    read_events,
     read_instance,
     register_schedule,
+    read_outcomes,
     register_worker,
     release_lost_runs,
     release_unheld_runs,
@@ -70,11 +79,14 @@ statements!(
     remove_worker,
     request_cancel,
     retire_schedule,
+    request_undo,
     start_runs,
     take_leadership,
     take_leadership_by_lease,
     terminate_stale_leader,
     wake_due_runs,
+    wish_end,
+    wished_cancellations,
 );
 
 fn in_schema(sql: &'static str, schema: &str) -> Result<SqlStr, DbError> {
@@ -126,8 +138,8 @@ mod tests {
     async fn the_claim_walks_the_index_of_ready_runs() {
         let (_database, db) = migrated(DEFAULT_SCHEMA).await;
         sqlx::raw_sql(
-            "INSERT INTO forktex_flow.active (instance_id, definition_id, wake_at)
-             SELECT gen_random_uuid(), 1 + number % 3, now() + interval '1 hour'
+            "INSERT INTO forktex_flow.active (instance_id, definition_id, waits_on, wake_at)
+             SELECT gen_random_uuid(), 1 + number % 3, 'retry', now() + interval '1 hour'
              FROM generate_series(1, 20000) AS number;
              INSERT INTO forktex_flow.active (instance_id, definition_id, ready_at)
              SELECT gen_random_uuid(), 1 + number % 3, now() FROM generate_series(1, 200) AS number;

@@ -74,6 +74,8 @@ impl World {
             idempotency_key: Some(key.to_owned()),
             priority: 0,
             worker_id: None,
+            deadline: None,
+            birth: None,
         }
     }
 
@@ -191,8 +193,9 @@ async fn c38_an_older_version_that_writes_late_does_not_come_back() {
         world.store.schedules(Some("tale.retired")).await.unwrap()
     };
     let define = "INSERT INTO forktex_flow.definition (
-                      namespace, workflow_name, workflow_version, topology_hash, topology, state_hash
-                  ) VALUES ('', 'tale.retired', 1, sha256(''), '{}', sha256(''))";
+                      namespace, workflow_name, workflow_version, topology_hash, topology, state_hash,
+                      stages
+                  ) VALUES ('', 'tale.retired', 1, sha256(''), '{}', sha256(''), '[]')";
     sqlx::query(define)
         .execute(world.store.db.pool())
         .await

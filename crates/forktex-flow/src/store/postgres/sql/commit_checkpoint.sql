@@ -4,10 +4,11 @@
 WITH held AS (
     SELECT instance_id FROM forktex_flow.active
     WHERE instance_id = $1 AND epoch = $2 AND cancel_requested_at IS NULL AND losses = 0
+      AND paused_at IS NULL AND undo_reason IS NULL
     FOR NO KEY UPDATE
 )
 INSERT INTO forktex_flow.journal (
-    instance_id, sequence, elapsed_us, superstep, visit, attempt, kind, member, node, payload
+    instance_id, sequence, elapsed_us, superstep, visit, attempt, kind, member, stage, node, payload
 )
-SELECT held.instance_id, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::json
+SELECT held.instance_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::json
 FROM held

@@ -1,14 +1,22 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
--- Ends a run that is locked here as cancelled.
--- Locks: the run, held already; its instance row. Index: active_pkey, journal_pkey, instance_pkey.
+-- Ends a run that is locked here as cancelled, and tells its parent and its children.
+-- Locks: the run, held already; its instance row. Index: active_pkey, active_child, journal_pkey,
+-- instance_pkey.
 WITH removed AS (
     DELETE FROM forktex_flow.active WHERE instance_id = $1
-    RETURNING instance_id
+    RETURNING instance_id, parent_id, sibling_group
+), parent_told AS (
+    INSERT INTO forktex_flow.inbox (instance_id, kind, name, is_failure)
+    SELECT parent_id, 2, sibling_group, true FROM removed WHERE parent_id IS NOT NULL
+), children_told AS (
+    INSERT INTO forktex_flow.inbox (instance_id, kind, name)
+    SELECT child.instance_id, 3, 'its parent was cancelled'
+    FROM removed JOIN forktex_flow.active AS child ON child.parent_id = removed.instance_id
 ), journalled AS (
     INSERT INTO forktex_flow.journal (
-        instance_id, sequence, elapsed_us, superstep, visit, attempt, kind, member, node, payload
+        instance_id, sequence, elapsed_us, superstep, visit, attempt, kind, member, stage, node, payload
     )
-    SELECT instance_id, $2, 0, 0, 0, 0, 7, 0, '', json_build_object('reason', $3::text)
+    SELECT instance_id, $2, 0, 0, 0, 0, 7, 0, -1, '', json_build_object('reason', $3::text)
     FROM removed
 )
 UPDATE forktex_flow.instance

@@ -3,10 +3,10 @@
 -- Once a second at most: the only statement that an idle process sends.
 -- Locks: its own worker row; the leader row where it leads.
 -- Index: worker_pkey, leader_pkey, worker_by_lease, active_ready, active_suspect, active_asleep,
--- active_cancelling, active_pkey, schedule_due.
+-- active_cancelling, active_pkey, inbox_undelivered, inbox_turns, schedule_due.
 WITH renewed AS (
     UPDATE forktex_flow.worker
-    SET lease_until = clock_timestamp() + $2 * interval '1 microsecond'
+    SET lease_until = clock_timestamp() + $2 * interval '1 microsecond', definition_ids = $3
     WHERE worker_id = $1 AND retired_at IS NULL
     RETURNING worker_id
 ), leadership AS (
@@ -23,14 +23,17 @@ SELECT
     EXISTS (
         SELECT FROM unnest($3::bigint[]) AS mine (definition_id)
         JOIN forktex_flow.active ON active.definition_id = mine.definition_id
-        WHERE active.ready_at IS NOT NULL AND active.losses = 0
+        WHERE active.ready_at IS NOT NULL AND active.losses = 0 AND active.paused_at IS NULL
     ) AS runs_ready,
     EXISTS (
         SELECT FROM unnest($3::bigint[]) AS mine (definition_id)
         JOIN forktex_flow.active ON active.definition_id = mine.definition_id
-        WHERE active.ready_at IS NOT NULL AND active.losses > 0
+        WHERE active.ready_at IS NOT NULL AND active.losses > 0 AND active.paused_at IS NULL
     ) AS suspects_ready,
     EXISTS (SELECT FROM forktex_flow.active WHERE wake_at <= now()) AS runs_due,
+    EXISTS (SELECT FROM forktex_flow.inbox WHERE NOT is_delivered)
+        OR EXISTS (SELECT FROM forktex_flow.inbox WHERE kind = 2 AND NOT is_passed_on)
+        AS messages_undelivered,
     EXISTS (
         SELECT FROM forktex_flow.worker
         WHERE worker.lease_until < now() AND worker.worker_id <> $1

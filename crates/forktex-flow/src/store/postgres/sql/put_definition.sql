@@ -3,9 +3,9 @@
 -- Locks: none but a new row. Index: definition_workflow_name_workflow_version_namespace_key.
 WITH inserted AS (
     INSERT INTO forktex_flow.definition (
-        namespace, workflow_name, workflow_version, topology_hash, topology, state_hash
+        namespace, workflow_name, workflow_version, topology_hash, topology, state_hash, stages
     )
-    VALUES ($1, $2, $3, $4, $5, $6)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (workflow_name, workflow_version, namespace) DO NOTHING
     RETURNING definition_id, topology_hash, topology
 )

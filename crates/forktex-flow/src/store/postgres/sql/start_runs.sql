@@ -5,10 +5,12 @@
 WITH given AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::integer[], $6::jsonb[], $7::jsonb[],
-        $8::text[], $9::text[], $10::smallint[], $11::uuid[]
+        $8::text[], $9::text[], $10::smallint[], $11::uuid[], $12::uuid[], $13::text[],
+        $14::boolean[], $15::bigint[]
     ) AS given (
         instance_id, definition_id, namespace, workflow_name, workflow_version, input, metadata,
-        triggered_by, idempotency_key, priority, wanted_worker_id
+        triggered_by, idempotency_key, priority, wanted_worker_id, parent_id, sibling_group,
+        waits_for_turn, deadline_us
     )
 ), run AS (
     SELECT given.*, worker.worker_id
@@ -19,21 +21,28 @@ WITH given AS (
 ), inserted AS (
     INSERT INTO forktex_flow.instance (
         instance_id, definition_id, namespace, workflow_name, workflow_version, status,
-        triggered_by, idempotency_key, started_at, input, metadata
+        triggered_by, parent_id, idempotency_key, started_at, input, metadata
     )
     SELECT instance_id, definition_id, namespace, workflow_name, workflow_version,
            CASE WHEN worker_id IS NULL THEN 'pending' ELSE 'running' END,
-           triggered_by, idempotency_key, CASE WHEN worker_id IS NULL THEN NULL ELSE now() END,
+           triggered_by, parent_id, idempotency_key, CASE WHEN worker_id IS NULL THEN NULL ELSE now() END,
            input, metadata
     FROM run
     ON CONFLICT (namespace, workflow_name, idempotency_key) WHERE idempotency_key IS NOT NULL
     DO NOTHING
     RETURNING instance_id
 ), activated AS (
-    INSERT INTO forktex_flow.active (instance_id, definition_id, priority, epoch, worker_id, ready_at)
+    INSERT INTO forktex_flow.active (
+        instance_id, definition_id, priority, epoch, worker_id, ready_at, waits_on, parent_id,
+        sibling_group, deadline_at
+    )
     SELECT run.instance_id, run.definition_id, run.priority,
            CASE WHEN run.worker_id IS NULL THEN 0 ELSE 1 END,
-           run.worker_id, CASE WHEN run.worker_id IS NULL THEN now() ELSE NULL END
+           run.worker_id,
+           CASE WHEN run.worker_id IS NULL AND NOT run.waits_for_turn THEN now() END,
+           CASE WHEN run.waits_for_turn THEN 'turn' END,
+           run.parent_id, run.sibling_group,
+           now() + run.deadline_us * interval '1 microsecond'
     FROM run JOIN inserted ON inserted.instance_id = run.instance_id
 )
 SELECT run.instance_id, run.worker_id IS NOT NULL AS is_claimed, clock_timestamp() AS claimed_at

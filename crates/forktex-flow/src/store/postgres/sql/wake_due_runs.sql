@@ -9,7 +9,8 @@ WITH due AS (
     FOR NO KEY UPDATE SKIP LOCKED
 ), woken AS (
     UPDATE forktex_flow.active
-    SET ready_at = active.wake_at, wake_at = NULL
+    SET ready_at = active.wake_at, wake_at = NULL, waits_on = NULL, waiting_signals = NULL,
+        waiting_children = NULL
     FROM due
     WHERE active.instance_id = due.instance_id
     RETURNING active.instance_id

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! Signals: messages from outside to one run. Nothing here sends one.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The most bytes that the payload of a signal may have.
+pub const SIGNAL_BYTES_MAX: usize = 256 * 1024;
+
+/// How many signals that nobody has taken a run keeps; one more is refused.
+pub const MAILBOX_MAX: u32 = 10_000;
+
+/// A signal that is known by its type. Made by `#[derive(Signal)]`.
+///
+/// Where an edge of a graph waits for it, `From` of the signal for the state's update says what it
+/// does to the state.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a signal",
+    label = "not a signal",
+    note = "write `#[derive(Signal, Serialize, Deserialize)]` and `#[signal(\"a.name\")]` on the struct"
+)]
+pub trait Signal: Serialize + DeserializeOwned + Send + 'static {
+    /// Its name, such as `email.verified`.
+    const NAME: &'static str;
+}
