@@ -7,6 +7,7 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Fields, ItemStruct, LitStr, Meta, Path, Token, Type};
 
+use super::schedule::with_schedule;
 use super::{cfgs, retry};
 use crate::model::pipeline::{Node, Pipeline, Place, Stage};
 use crate::root::Root;
@@ -18,6 +19,7 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
         name,
         version,
         stages,
+        schedule,
         root,
     } = pipeline;
     let private = root.private();
@@ -32,11 +34,12 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
             quote!(.parallel([#(#members),*]))
         }
     });
-    let declaration = quote! {
+    let builder = quote! {
         #private::Pipeline::<#state>::new(#name, #version)
             #(#stages)*
-            .build()
     };
+    let builder = with_schedule(builder, schedule.as_ref(), root);
+    let declaration = quote!(#builder.build());
     workflow(item, place, name, *version, &declaration, root)
 }
 

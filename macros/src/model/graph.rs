@@ -8,6 +8,7 @@ use quote::ToTokens;
 use syn::{Expr, LitInt, LitStr, Path};
 
 use super::pipeline::{Node, Place, check_name, check_node, check_version, last_segment, require};
+use super::schedule::{self, Schedule};
 use crate::diagnostics::{Diagnostics, message};
 use crate::parse::graph::{EdgeSyntax, GraphOptions, TOPOLOGY};
 use crate::parse::pipeline::{NAME, NodeSyntax, VERSION};
@@ -28,6 +29,7 @@ pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) edges: Vec<Edge>,
     pub(crate) max_visits: Option<u32>,
+    pub(crate) schedule: Option<Schedule>,
     pub(crate) root: Root,
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn check(
     let max_visits = options
         .max_visits
         .and_then(|visits| check_max_visits(&visits, diagnostics));
+    let schedule = schedule::check(options.schedule, diagnostics);
     let (nodes, edges) = check_topology(options.nodes, options.topology?, diagnostics);
     Some(Graph {
         place: place?.clone(),
@@ -78,6 +81,7 @@ pub(crate) fn check(
         nodes,
         edges,
         max_visits,
+        schedule,
         root: root.clone(),
     })
 }

@@ -9,6 +9,7 @@ use syn::{Expr, LitInt, LitStr, Pat, Path, Token, Type, braced, bracketed, paren
 
 use super::options::{self, CRATE, Keys, Known};
 use super::pipeline::{self, NAME, NodeSyntax, STATE, VERSION};
+use super::schedule::{CATCH_UP, CRON, INPUT, OVERLAP, ScheduleSyntax, TIMEZONE};
 use crate::diagnostics::{Diagnostics, message};
 
 pub(crate) const TOPOLOGY: Known = (
@@ -17,7 +18,10 @@ pub(crate) const TOPOLOGY: Known = (
 );
 const NODES: Known = ("nodes", "nodes = { one_step, other_name: other_step }");
 const MAX_VISITS: Known = ("max_visits", "max_visits = 100");
-const KNOWN: &[Known] = &[NAME, VERSION, STATE, NODES, TOPOLOGY, MAX_VISITS, CRATE];
+const KNOWN: &[Known] = &[
+    NAME, VERSION, STATE, NODES, TOPOLOGY, MAX_VISITS, CRON, TIMEZONE, OVERLAP, CATCH_UP, INPUT,
+    CRATE,
+];
 
 /// The options of a graph.
 #[derive(Debug, Default)]
@@ -29,6 +33,7 @@ pub(crate) struct GraphOptions {
     pub(crate) nodes: Option<Vec<(Option<Ident>, NodeSyntax)>>,
     pub(crate) topology: Option<Vec<EdgeSyntax>>,
     pub(crate) max_visits: Option<LitInt>,
+    pub(crate) schedule: ScheduleSyntax,
     pub(crate) root: Option<Path>,
     pub(crate) keys: Keys,
 }
@@ -95,6 +100,7 @@ fn read(
             graph.topology = Some(items(&content, diagnostics, edge));
         }
         "topology" => return Err(input.error(message::write_option(TOPOLOGY.1))),
+        _ if graph.schedule.read(key, input)? => {}
         _ => graph.root = Some(options::root(input)?),
     }
     Ok(())

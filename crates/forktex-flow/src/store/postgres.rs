@@ -12,6 +12,7 @@ mod messages;
 pub(crate) mod notify;
 mod pulse;
 pub(crate) mod row;
+mod schedules;
 mod starts;
 pub(crate) mod statement;
 
