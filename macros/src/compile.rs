@@ -88,3 +88,13 @@ pub(crate) fn route(input: TokenStream, root: Root) -> TokenStream {
     let errors = diagnostics.into_tokens();
     quote!(#expansion #errors)
 }
+
+/// `#[derive(Signal)]`.
+pub(crate) fn signal(input: TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let expansion = parse::signal::parse(input, &mut diagnostics)
+        .map(|syntax| model::signal::check(syntax, root, &mut diagnostics))
+        .map(|signal| expand::signal::expand(&signal));
+    let errors = diagnostics.into_tokens();
+    quote!(#expansion #errors)
+}

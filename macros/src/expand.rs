@@ -6,6 +6,7 @@ pub(crate) mod model;
 pub(crate) mod pipeline;
 mod retry;
 pub(crate) mod route;
+pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod step;
 

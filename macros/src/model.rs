@@ -12,6 +12,7 @@ mod name;
 pub(crate) mod pipeline;
 mod rename;
 pub(crate) mod retry;
+pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod step;
 mod types;

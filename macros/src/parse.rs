@@ -8,6 +8,7 @@ pub(crate) mod pipeline;
 pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod serde;
+pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod step;
 

@@ -58,6 +58,29 @@ pub(crate) struct SelfState {
     total: u32,
 }
 
+#[derive(Signal, Serialize, Deserialize)]
+#[signal("parcel.collected")]
+struct Collected {
+    by: String,
+}
+
+impl From<Collected> for ParcelUpdate {
+    fn from(signal: Collected) -> Self {
+        Parcel::update().events([signal.by])
+    }
+}
+
+#[graph(
+    name = "facade.collect", version = 1, state = Parcel,
+    nodes = { weigh, label, returned: label },
+    entry = weigh, terminal = [label, returned],
+    topology = [
+        wait_edge(weigh, label, on = Collected),
+        wait_edge(weigh, returned, after = "30d"),
+    ],
+)]
+pub(crate) struct Collect;
+
 #[step]
 async fn count(_ctx: &Ctx, state: &SelfState) -> StepResult<SelfStateUpdate> {
     Ok(SelfState::update().total(state.total))

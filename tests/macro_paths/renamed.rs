@@ -64,6 +64,30 @@ async fn count(_ctx: &Ctx, state: &SelfState) -> StepResult<SelfStateUpdate> {
     Ok(SelfState::update().total(state.total))
 }
 
+#[derive(renamed_flow::Signal, Serialize, Deserialize)]
+#[signal("parcel.collected", crate = ::renamed_flow)]
+struct Collected {
+    by: String,
+}
+
+impl From<Collected> for ParcelUpdate {
+    fn from(signal: Collected) -> Self {
+        Parcel::update().events([signal.by])
+    }
+}
+
+#[graph(
+    name = "renamed.collect", version = 1, state = Parcel,
+    nodes = { weigh, label, returned: label },
+    entry = weigh, terminal = [label, returned],
+    topology = [
+        wait_edge(weigh, label, on = Collected),
+        wait_edge(weigh, returned, after = "30d"),
+    ],
+    crate = ::renamed_flow,
+)]
+pub(crate) struct Collect;
+
 #[derive(renamed_flow::Route)]
 #[route(crate = ::renamed_flow)]
 enum Weight {

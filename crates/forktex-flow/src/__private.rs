@@ -17,6 +17,7 @@ pub use crate::definition::topology::{END, START};
 pub use crate::definition::{Declaration, Workflow};
 pub use crate::error::{StepError, StepResult};
 pub use crate::registry::Registration;
+pub use crate::signal::Signal;
 pub use crate::state::delta::Delta;
 pub use crate::state::reducer::{self, Reducer};
 pub use crate::state::{

@@ -4,6 +4,7 @@
 mod graph;
 mod model;
 mod pipeline;
+mod signal;
 mod state;
 mod step;
 
@@ -15,6 +16,7 @@ use crate::parse::options::Known;
 pub(crate) use graph::*;
 pub(crate) use model::*;
 pub(crate) use pipeline::*;
+pub(crate) use signal::*;
 pub(crate) use state::*;
 pub(crate) use step::*;
 

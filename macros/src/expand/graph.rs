@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 use syn::{ItemStruct, Path};
 
 use super::pipeline::{node, workflow};
-use crate::model::graph::{Anchor, Edge, Graph};
+use crate::model::graph::{Anchor, Edge, Event, Graph};
 use crate::root::Root;
 
 /// Expands a graph.
@@ -41,6 +41,27 @@ fn edge(edge: &Edge, root: &Root) -> TokenStream {
         Edge::Edge { from, to } => {
             let (from, to) = (anchor(from, root), anchor(to, root));
             quote!(.edge(#from, #to))
+        }
+        Edge::Entry(node) => {
+            let node = anchor(node, root);
+            quote!(.entry(#node))
+        }
+        Edge::Terminal(node) => {
+            let node = anchor(node, root);
+            quote!(.terminal(#node))
+        }
+        Edge::Wait { from, to, event } => {
+            let (from, to) = (anchor(from, root), anchor(to, root));
+            match event {
+                Event::Signal(signal) => {
+                    quote_spanned!(signal.span()=> .wait_edge::<#signal>(#from, #to))
+                }
+                Event::After(milliseconds) => {
+                    let private = root.private();
+                    let after = quote!(#private::milliseconds(#milliseconds));
+                    quote!(.wait_edge_after(#from, #to, #after))
+                }
+            }
         }
         Edge::Conditional {
             from,

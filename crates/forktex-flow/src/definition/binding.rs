@@ -12,7 +12,7 @@ use super::route::{Choice, Route as _};
 use super::topology::{GraphNode, MAX_VISITS_DEFAULT};
 use crate::ctx::Ctx;
 use crate::error::failure::{StepFailure, StepFailureKind};
-use crate::signal::Signal;
+use crate::signal::{MergesInto, Signal};
 use crate::state::State;
 use crate::state::delta::Delta;
 use crate::state::erased::AnyState;
@@ -47,14 +47,11 @@ pub(crate) struct SignalBinding {
 
 impl SignalBinding {
     /// A signal whose payload becomes an update of the state.
-    pub(crate) fn of<S: State, G: Signal>() -> Self
-    where
-        S::Update: From<G>,
-    {
+    pub(crate) fn of<S: State, G: Signal + MergesInto<S>>() -> Self {
         let update = |payload: Value| {
             let signal: G = serde_json::from_value(payload)
                 .map_err(|error| StepFailure::new(StepFailureKind::Payload, &error.to_string()))?;
-            S::encode(signal.into())
+            S::encode(signal.into_update())
                 .map_err(|error| StepFailure::new(StepFailureKind::Payload, &error.to_string()))
         };
         Self {
