@@ -44,7 +44,7 @@ pub(crate) fn step(options: TokenStream, item: &TokenStream, root: Root) -> Toke
     }
     match checked {
         Some(step) if diagnostics.is_empty() => expand::step::expand(&step, &function),
-        _ => fallback::step(&function, &root, diagnostics),
+        checked => fallback::step(&function, checked.as_ref(), &root, diagnostics),
     }
 }
 

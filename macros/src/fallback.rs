@@ -9,6 +9,7 @@ use syn::{ItemFn, ItemStruct};
 use crate::diagnostics::Diagnostics;
 use crate::expand;
 use crate::model::pipeline::Place;
+use crate::model::step::Step;
 use crate::root::Root;
 
 /// The item as it was written.
@@ -18,7 +19,13 @@ pub(crate) fn item(item: &TokenStream, diagnostics: Diagnostics) -> TokenStream 
 }
 
 /// The function, and a step on every state that does nothing.
-pub(crate) fn step(function: &ItemFn, root: &Root, diagnostics: Diagnostics) -> TokenStream {
+pub(crate) fn step(
+    function: &ItemFn,
+    checked: Option<&Step>,
+    root: &Root,
+    diagnostics: Diagnostics,
+) -> TokenStream {
+    let writes = checked.and_then(|step| expand::step::declared(step, function));
     let (private, ident) = (root.private(), &function.sig.ident);
     let marker = expand::step::marker(function);
     let cfgs = expand::cfgs(&function.attrs);
@@ -38,6 +45,7 @@ pub(crate) fn step(function: &ItemFn, root: &Root, diagnostics: Diagnostics) -> 
                 ::std::boxed::Box::pin(async { ::core::result::Result::Ok(::core::default::Default::default()) })
             }
         }
+        #writes
         #errors
     }
 }

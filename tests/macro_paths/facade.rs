@@ -37,9 +37,9 @@ async fn weigh(_ctx: &Ctx, state: &Parcel, scale: Resource<Scale>) -> StepResult
         .events(["weighed"]))
 }
 
-#[node]
-async fn label(_ctx: &Ctx, _state: Parcel) -> StepResult<ParcelUpdate> {
-    Ok(Parcel::update().label("fragile"))
+#[node(writes(label))]
+async fn label(_ctx: &Ctx, _state: Parcel) -> StepResult<LabelWrites> {
+    Ok(LabelWrites::new().label("fragile"))
 }
 
 #[pipeline(

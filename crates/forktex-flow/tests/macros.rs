@@ -15,3 +15,5 @@ mod signal;
 mod state;
 #[path = "macros/step.rs"]
 mod step;
+#[path = "macros/writes.rs"]
+mod writes;

@@ -38,7 +38,7 @@ pub(crate) fn expand(graph: &Graph, item: &ItemStruct) -> TokenStream {
 
 fn edge(edge: &Edge, root: &Root) -> TokenStream {
     match edge {
-        Edge::Edge { from, to } => {
+        Edge::Plain { from, to } => {
             let (from, to) = (anchor(from, root), anchor(to, root));
             quote!(.edge(#from, #to))
         }

@@ -22,6 +22,11 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
     } = pipeline;
     let private = root.private();
     let state = &place.state;
+    let assertions = stages.iter().filter_map(|stage| match stage {
+        Stage::Step(_) => None,
+        Stage::Parallel(members) => shared_fields(members, state, root),
+    });
+    let assertions: TokenStream = assertions.collect();
     let stages = stages.iter().map(|stage| match stage {
         Stage::Step(one) => {
             let one = node(one, state, root);
@@ -33,11 +38,42 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
         }
     });
     let declaration = quote! {
+        #assertions
         #private::Pipeline::<#state>::new(#name, #version)
             #(#stages)*
             .build()
     };
     workflow(item, place, name, *version, &declaration, root)
+}
+
+/// Refuses two members of a parallel group that write one field without a reducer, at the second.
+fn shared_fields(members: &[Node], state: &Type, root: &Root) -> Option<TokenStream> {
+    if members.len() < 2 {
+        return None;
+    }
+    let private = root.private();
+    let declared = members.iter().map(|member| {
+        let (step, name) = (&member.step, member.called());
+        quote!((#name, <#step as #private::Step<#state>>::WRITES))
+    });
+    let count = members.len();
+    let assertions = members
+        .iter()
+        .enumerate()
+        .skip(1)
+        .map(|(position, member)| {
+            let span = member.step.span();
+            let private = root.private_at(span);
+            quote_spanned! {span=>
+                const _: () = #private::refuse_shared_field::<#state>(&MEMBERS, #position);
+            }
+        });
+    Some(quote! {
+        const _: () = {
+            const MEMBERS: [#private::ParallelMember; #count] = [#(#declared),*];
+            #(#assertions)*
+        };
+    })
 }
 
 /// The struct, the `Workflow` that is declared on it, and its registration.

@@ -47,7 +47,7 @@ pub(crate) enum Anchor {
 /// What leads on from a node.
 #[derive(Debug)]
 pub(crate) enum Edge {
-    Edge {
+    Plain {
         from: Anchor,
         to: Anchor,
     },
@@ -262,7 +262,7 @@ fn check_edge(
         end
     };
     match edge {
-        EdgeSyntax::Edge { to, .. } => Edge::Edge {
+        EdgeSyntax::Edge { to, .. } => Edge::Plain {
             from: place,
             to: target(&to, diagnostics),
         },
@@ -387,11 +387,10 @@ fn closure<'a>(
 impl Edge {
     fn pairs(&self) -> Vec<(&Anchor, &Anchor)> {
         match self {
-            Self::Edge { from, to } => vec![(from, to)],
+            Self::Plain { from, to } | Self::Wait { from, to, .. } => vec![(from, to)],
             Self::Conditional { from, branches, .. } => {
                 branches.iter().map(|(_, to)| (from, to)).collect()
             }
-            Self::Wait { from, to, .. } => vec![(from, to)],
             Self::Entry(node) => vec![(&AT_START, node)],
             Self::Terminal(node) => vec![(node, &AT_END)],
         }

@@ -51,6 +51,14 @@ pub(crate) struct Node {
     pub(crate) retry: Retry,
 }
 
+impl Node {
+    /// Its own name, or that of its step.
+    pub(crate) fn called(&self) -> String {
+        let step = || last_segment(&self.step);
+        self.name.clone().unwrap_or_else(step)
+    }
+}
+
 /// Where the workflow is declared, a `pipeline` or a `graph`, and its state: the struct's own fields or
 /// `state =`.
 pub(crate) fn place(

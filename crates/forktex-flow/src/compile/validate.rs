@@ -9,6 +9,7 @@ use crate::definition::topology::{
 };
 use crate::error::DefinitionFault;
 use crate::identifier::{NodeName, SignalName, nearest};
+use crate::state::writes::shared_field;
 use crate::step::retry::{DURATION_LIMIT, MAX_ATTEMPTS_LIMIT};
 
 /// The faults of a declaration, apart from its name's.
@@ -23,6 +24,7 @@ pub(crate) fn faults(declaration: &Declaration) -> Vec<DefinitionFault> {
     edges(&declaration.topology, &mut faults);
     waits(&declaration.topology, &mut faults);
     branches(declaration, &mut faults);
+    writes(declaration, &mut faults);
     // Reachability says nothing of use about edges that are wrong in themselves.
     if faults.is_empty() {
         reachability(&declaration.topology, &mut faults);
@@ -99,6 +101,39 @@ fn branches(declaration: &Declaration, faults: &mut Vec<DefinitionFault>) {
                 1 => {}
                 0 => faults.push(DefinitionFault::MissingBranch { node, branch }),
                 _ => faults.push(DefinitionFault::SeveralTargets { node, branch }),
+            }
+        }
+    }
+}
+
+/// Two nodes of a parallel group must not both write a field that has no reducer.
+fn writes(declaration: &Declaration, faults: &mut Vec<DefinitionFault>) {
+    let Declaration {
+        topology,
+        bindings,
+        codec,
+        ..
+    } = declaration;
+    let declared = |name: &str| {
+        let node = topology.nodes.iter().position(|node| node.name == name)?;
+        bindings.get(node)?.writes
+    };
+    for edge in &topology.edges {
+        let members: Vec<_> = edge
+            .to
+            .iter()
+            .filter_map(|name| Some((name, declared(name)?)))
+            .collect();
+        for (position, (second, fields)) in members.iter().enumerate() {
+            for (first, others) in &members[..position] {
+                let (schema, names) = (codec.schema(), codec.field_names());
+                if let Some(field) = shared_field(schema, names, others, fields) {
+                    faults.push(DefinitionFault::SharedWrite {
+                        field: field.to_owned(),
+                        first: (*first).clone(),
+                        second: (*second).clone(),
+                    });
+                }
             }
         }
     }

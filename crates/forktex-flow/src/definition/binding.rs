@@ -34,6 +34,8 @@ pub(crate) struct Binding {
     pub(crate) router: Option<Router>,
     /// The signals that are waited for behind the node.
     pub(crate) signals: Vec<SignalBinding>,
+    /// The fields that the step declares to write, by their names in Rust.
+    pub(crate) writes: Option<&'static [&'static str]>,
     pub(crate) retry: RetryPolicy,
     pub(crate) resources: Vec<ResourceKey>,
 }
@@ -109,6 +111,7 @@ impl<S: State> Node<S> {
             condition: None,
             router: None,
             signals: Vec::new(),
+            writes: T::WRITES,
             retry: T::retry(),
             resources: T::resources(),
         };

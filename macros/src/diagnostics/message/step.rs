@@ -28,6 +28,10 @@ pub(crate) const EMPTY_BACKOFF: &str =
     "`backoff` needs at least one delay: write `backoff = [\"10s\", \"1m\"]`";
 pub(crate) const ZERO_TIMEOUT: &str = "`timeout` must be longer than zero";
 
+pub(crate) fn duplicate_write(field: &impl Display) -> String {
+    format!("`writes` names the field `{field}` twice: keep one")
+}
+
 /// The part of a signature that is wrong, and the whole as it should be.
 pub(crate) fn signature(what: impl Display, expected: &str) -> String {
     with_help(what, format!("expected `{expected}`"))
