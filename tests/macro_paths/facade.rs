@@ -85,3 +85,19 @@ pub(crate) struct Collect;
 async fn count(_ctx: &Ctx, state: &SelfState) -> StepResult<SelfStateUpdate> {
     Ok(SelfState::update().total(state.total))
 }
+
+#[graph(
+    name = "facade.own", version = 1, entry = tally, terminal = tally_again,
+    nodes = { tally, tally_again: tally },
+    topology = [wait_edge(tally, tally_again, after = "1s")],
+)]
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct OwnState {
+    #[reduce(add)]
+    total: u32,
+}
+
+#[step]
+async fn tally(_ctx: &Ctx, state: &OwnState) -> StepResult<OwnStateUpdate> {
+    Ok(OwnState::update().total(state.total))
+}

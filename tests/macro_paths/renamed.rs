@@ -113,3 +113,20 @@ fn weight(parcel: &Parcel) -> Weight {
     crate = ::renamed_flow,
 )]
 pub(crate) struct Weigh;
+
+#[graph(
+    name = "renamed.own", version = 1, entry = tally, terminal = tally_again,
+    nodes = { tally, tally_again: tally },
+    topology = [wait_edge(tally, tally_again, after = "1s")],
+    crate = ::renamed_flow,
+)]
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct OwnState {
+    #[reduce(add)]
+    total: u32,
+}
+
+#[step(crate = ::renamed_flow)]
+async fn tally(_ctx: &Ctx, state: &OwnState) -> StepResult<OwnStateUpdate> {
+    Ok(OwnState::update().total(state.total))
+}

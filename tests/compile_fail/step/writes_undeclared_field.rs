@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 #[derive(State, Clone, Serialize, Deserialize)]
 struct Deploy {
     server_id: Option<String>,
-    size: u64,
+    replicas: u64,
     #[reduce(append)]
     logs: Vec<String>,
 }
 
 #[step(writes(server_id))]
 async fn provision(_ctx: &Ctx, _state: &Deploy) -> StepResult<ProvisionWrites> {
-    Ok(ProvisionWrites::new().server_id("s-1").size(3))
+    Ok(ProvisionWrites::new().server_id("s-1").replicas(3))
 }
 
 fn main() {}

@@ -343,6 +343,67 @@ mod tests {
         assert!(found(&round)[0].starts_with("node `c` has more than one edge out"));
     }
 
+    mod deploy {
+        //! Steps that declare what they write.
+        use crate::prelude::*;
+        use serde::{Deserialize, Serialize};
+
+        #[derive(State, Clone, Serialize, Deserialize)]
+        pub(super) struct Deploy {
+            #[serde(rename = "serverId")]
+            server_id: Option<String>,
+            #[reduce(append)]
+            logs: Vec<String>,
+        }
+
+        #[step(writes(server_id, logs))]
+        pub(super) async fn provision(_: &Ctx, _: &Deploy) -> StepResult<ProvisionWrites> {
+            Ok(ProvisionWrites::new().server_id("s-1").logs(["made"]))
+        }
+
+        #[step(writes(logs, server_id))]
+        pub(super) async fn release(_: &Ctx, _: &Deploy) -> StepResult<ReleaseWrites> {
+            Ok(ReleaseWrites::new().server_id(None).logs(["gone"]))
+        }
+
+        #[step(writes(logs))]
+        pub(super) async fn note(_: &Ctx, _: &Deploy) -> StepResult<NoteWrites> {
+            Ok(NoteWrites::new().logs(["noted"]))
+        }
+    }
+
+    #[test]
+    fn parallel_nodes_do_not_declare_one_field_without_a_reducer() {
+        use crate::definition::binding::Node;
+        use crate::definition::pipeline::Pipeline;
+        let group = || {
+            [
+                Node::of::<deploy::provision>(),
+                Node::of::<deploy::note>(),
+                Node::of::<deploy::release>().named("free"),
+            ]
+        };
+        let begin = || Pipeline::<deploy::Deploy>::new("deploy", 1);
+        let [fault] = faults(&begin().parallel(group()).build())
+            .try_into()
+            .unwrap();
+        let DefinitionFault::SharedWrite {
+            field,
+            first,
+            second,
+        } = fault
+        else {
+            panic!("{fault:?}")
+        };
+        assert_eq!(
+            (&*field, &*first, &*second),
+            ("server_id", "provision", "free")
+        );
+        let [provision, note, release] = group();
+        let apart = begin().parallel([provision, note]).step(release).build();
+        assert!(faults(&apart).is_empty());
+    }
+
     #[test]
     fn start_is_only_left_and_end_only_reached() {
         let topology = topology(&["a"], &[(START, "a"), ("a", START), (END, "a")]);

@@ -117,6 +117,7 @@ fn by_key(state: &State, field: &Field) -> TokenStream {
     let generics = generics.map(|bound| quote!(<V: #bound>));
     quote! {
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl #generics #private::Sets<{ #private::field_key(#name) }, #value> for #update {
             fn set(self, value: #value) -> Self {
                 self.#ident(value)
