@@ -75,7 +75,9 @@ fn check_writes(fields: Vec<Ident>, step: &Ident, diagnostics: &mut Diagnostics)
     let mut seen = HashSet::new();
     let mut checked = Vec::new();
     for field in fields {
-        if seen.insert(field.unraw()) {
+        if field == "new" {
+            diagnostics.error(&field, message::WRITES_NEW);
+        } else if seen.insert(field.unraw()) {
             checked.push(field);
         } else {
             diagnostics.error(&field, message::duplicate_write(&field));

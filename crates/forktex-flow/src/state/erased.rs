@@ -30,7 +30,9 @@ pub(crate) trait StateCodec: Send + Sync {
     fn schema(&self) -> &'static StateSchema;
 
     /// The fields' names in Rust, where they are others than in the schema.
-    fn field_names(&self) -> &'static [&'static str];
+    fn field_names(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Decodes the input of a run.
     fn decode(&self, input: Value) -> Result<AnyState, StateError>;
