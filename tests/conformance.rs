@@ -2,6 +2,8 @@
 //! What DESIGN 3.3 promises, held against a real Postgres: one test a case, named after it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "conformance/mail.rs"]
+mod mail;
 #[path = "conformance/tale.rs"]
 mod tale;
 #[path = "conformance/world.rs"]
@@ -18,6 +20,19 @@ mod failure;
 mod graph;
 #[path = "conformance/pipeline.rs"]
 mod pipeline;
+
+#[path = "conformance/children.rs"]
+mod children;
+#[path = "conformance/compensation.rs"]
+mod compensation;
+#[path = "conformance/control.rs"]
+mod control;
+#[path = "conformance/signal.rs"]
+mod signal;
+#[path = "conformance/timer.rs"]
+mod timer;
+#[path = "conformance/transaction.rs"]
+mod transaction;
 
 #[path = "conformance/driver.rs"]
 mod driver;

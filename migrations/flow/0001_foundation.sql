@@ -96,6 +96,10 @@ CREATE TABLE forktex_flow.active (
     fails_fast          boolean  NOT NULL DEFAULT false,
     -- Where it is, as of when it last began to wait.
     current_nodes       text[],
+    -- When it fails if it lives then.
+    deadline_at         timestamptz,
+    -- Why the run is to end as cancelled once what it did is undone.
+    undo_reason         text,
     -- A paused run is not claimed, whatever it waits for.
     paused_at           timestamptz,
     -- The run that spawned it, and the call of it that did.
@@ -147,8 +151,8 @@ CREATE TABLE forktex_flow.journal (
     attempt     integer     NOT NULL,
     -- 1 node completed, 2 node skipped, 3 attempt failed, 4 resolved,
     -- 5 run completed, 6 run failed, 7 run cancelled, 8 routed, 9 signalled, 10 timer fired,
-    -- 11 called, 12 signal refused
-    kind        smallint    NOT NULL CHECK (kind BETWEEN 1 AND 12),
+    -- 11 called, 12 signal refused, 13 compensation began, 14 compensated, 15 compensation failed
+    kind        smallint    NOT NULL CHECK (kind BETWEEN 1 AND 15),
     member      smallint    NOT NULL,
     -- The stage that the run is in after this; -1 where it is in none.
     stage       integer     NOT NULL,

@@ -5,8 +5,11 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::Duration;
 
+use forktex::flow::prelude::*;
 use tokio::process::{Child, Command};
 
+use crate::compensation::Saga;
+use crate::mail::Listening;
 use crate::tale::{Cast, line};
 use crate::world::{World, builder, ledger_pool};
 
@@ -16,6 +19,9 @@ const CONDUCT: &str = "CONFORMANCE_CHILD_CONDUCT";
 
 /// The title of the run that kills its process.
 pub(crate) const KILLER: &str = "killer";
+
+/// The node whose undoing never ends in a child.
+pub(crate) const HANGING_UNDO: &str = "a";
 
 /// The lease of a worker in a child.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
@@ -86,8 +92,14 @@ fn a_worker_to_be_killed() {
                 cast = cast.on(node, |_, _| std::future::pending());
             }
         }
+        if hang_at == "undo" {
+            cast = cast.on("final", |_, _| async { Err(StepError::fatal("it fails")) });
+        }
         let pool = ledger_pool(&ledger_url);
-        let flow = builder(&url, &pool, "child", cast).lease(LEASE);
+        let flow = builder(&url, &pool, "child", cast)
+            .register::<Listening>()
+            .register::<Saga>()
+            .lease(LEASE);
         let flow = flow.build().await.unwrap();
         flow.start_driver().await.unwrap();
         std::future::pending::<()>().await;

@@ -82,13 +82,18 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Writes a row, however often the server goes away meanwhile.
     async fn note(&self, ctx: &Ctx) -> StepResult<()> {
+        self.note_as(ctx, ctx.node().as_str()).await
+    }
+
+    /// As [`note`](Self::note), under another name than the node's.
+    pub(crate) async fn note_as(&self, ctx: &Ctx, name: &str) -> StepResult<()> {
         let mut tries_left = 100;
         loop {
             let written = forktex::db::sqlx::query(
                 "INSERT INTO public.ledger (instance, node, attempt, worker) VALUES ($1, $2, $3, $4)",
             )
             .bind(ctx.instance_id().to_string())
-            .bind(ctx.node().as_str())
+            .bind(name)
             .bind(i32::try_from(ctx.attempt()).unwrap_or(i32::MAX))
             .bind(&self.worker)
             .execute(&self.pool)
@@ -104,7 +109,7 @@ impl Ledger {
 }
 
 #[step(max_attempts = 3, backoff = ["50ms"])]
-async fn act(
+pub(crate) async fn act(
     ctx: &Ctx,
     state: &Tale,
     ledger: Resource<Ledger>,

@@ -7,12 +7,15 @@
 pub(crate) mod call;
 mod children;
 mod durable;
+mod transaction;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use forktex_db::Db;
 use serde_json::{Map, Value};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use call::Calls;
@@ -28,11 +31,16 @@ pub struct Ctx {
     node: NodeName,
     visit: u32,
     attempt: u32,
+    /// Whether the body undoes the visit.
+    undoes: bool,
+    beats: Arc<Notify>,
     cancelled: CancellationToken,
     /// None in a unit test.
     calls: Option<Calls>,
     /// The signals that a unit test gave.
     test_signals: Arc<Mutex<VecDeque<(String, Value)>>>,
+    /// The database that a unit test gave.
+    test_database: Option<Db>,
 }
 
 /// What all the steps of one run share.
@@ -51,6 +59,7 @@ impl Ctx {
         node: NodeName,
         visit: u32,
         attempt: u32,
+        undoes: bool,
         cancelled: CancellationToken,
         calls: Option<Calls>,
     ) -> Self {
@@ -59,9 +68,12 @@ impl Ctx {
             node,
             visit,
             attempt,
+            undoes,
+            beats: Arc::default(),
             cancelled,
             calls,
             test_signals: Arc::default(),
+            test_database: None,
         }
     }
 
@@ -87,6 +99,7 @@ impl Ctx {
             NodeName::unchecked("test"),
             1,
             1,
+            false,
             CancellationToken::new(),
             None,
         )
@@ -138,12 +151,39 @@ impl Ctx {
         &self.run.metadata
     }
 
-    /// A key that is the same for every attempt of this visit of this node, and for nothing else.
+    /// A key that is the same for every attempt of this visit of this node, and for nothing else; the
+    /// step that undoes the visit has one of its own.
     ///
     /// Hand it to services that take an idempotency key: a step that ran and whose process died
     /// before the checkpoint was committed runs again with the same key.
     pub fn idempotency_key(&self) -> String {
-        format!("{}/{}/{}", self.run.instance_id, self.node, self.visit)
+        let undo = if self.undoes { "/undo" } else { "" };
+        format!(
+            "{}/{}/{}{undo}",
+            self.run.instance_id, self.node, self.visit
+        )
+    }
+
+    /// Tells that the step is still at work. A step with a `heartbeat` that does not say so for that
+    /// long is given up, and the attempt failed. Costs nothing; nothing is written.
+    ///
+    /// ```
+    /// use forktex_flow::prelude::*;
+    ///
+    /// async fn copy(ctx: &Ctx, parts: u32) {
+    ///     for _ in 0..parts {
+    ///         // Copies a part, and then:
+    ///         ctx.heartbeat();
+    ///     }
+    /// }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(copy(&Ctx::for_test(), 3));
+    /// ```
+    pub fn heartbeat(&self) {
+        self.beats.notify_one();
+    }
+
+    pub(crate) fn beats(&self) -> Arc<Notify> {
+        Arc::clone(&self.beats)
     }
 
     /// Ends when the run is being cancelled, or this worker has lost it. What the step returns

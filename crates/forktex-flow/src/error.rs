@@ -4,6 +4,7 @@
 //! Suspension and cancellation are outcomes, not errors, and are not here; recorded outcomes are in
 //! [`failure`].
 
+mod control;
 pub mod failure;
 mod signal;
 
@@ -17,6 +18,7 @@ use crate::identifier::{InstanceId, InvalidName, Namespace, Version, WorkflowNam
 use crate::instance::{Instance, InstanceStatus};
 use crate::state::StateError;
 use crate::state::payload::PayloadError;
+pub use control::{ForkError, PauseError};
 pub use signal::SignalError;
 
 use failure::{StepFailure, StepFailureKind, with_causes};
@@ -359,6 +361,12 @@ pub enum StartError {
         /// The workflow.
         workflow: WorkflowName,
     },
+    /// The deadline is out of its range.
+    #[error("cannot start workflow `{workflow}`: the deadline must be from 1 ms to 3650 days")]
+    Deadline {
+        /// The workflow.
+        workflow: WorkflowName,
+    },
     /// The namespace is not well formed.
     #[error("cannot start workflow `{workflow}`: {error}")]
     Namespace {
@@ -559,6 +567,15 @@ pub enum FlowError {
     /// From sending a signal.
     #[error(transparent)]
     Signal(#[from] SignalError),
+    /// From pausing or resuming a run.
+    #[error(transparent)]
+    Pause(#[from] PauseError),
+    /// From retrying or forking a run.
+    #[error(transparent)]
+    Fork(#[from] ForkError),
+    /// From the caller's own transaction around calls of the flow.
+    #[error(transparent)]
+    Database(#[from] DbError),
 }
 
 impl<S: fmt::Debug + Send + Sync + 'static> From<WaitError<S>> for FlowError {

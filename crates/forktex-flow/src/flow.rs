@@ -30,7 +30,7 @@ use crate::worker::{Worker, WorkerHandle, WorkerOptions};
 use background::Background;
 pub use builder::{DatabaseSource, FlowBuilder};
 use start::Starter;
-pub use start::{RunBuilder, StartBuilder};
+pub use start::{InTransaction, RunBuilder, StartBuilder};
 
 /// Durable workflows in one schema of one Postgres database. Cheap to clone.
 ///

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! A handle to one run: read it, wait for it, send it signals, cancel it.
 
+mod control;
 mod send;
+mod stream;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::future::IntoFuture;
 use std::marker::{self, PhantomData};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -15,7 +17,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
+pub use control::ForkBuilder;
 pub use send::{Send, Sent};
+pub use stream::EventStream;
 
 pub use crate::clock::GRACE_PERIOD_DEFAULT;
 use crate::error::{CancelError, ReadError, WaitError};
@@ -26,6 +30,7 @@ use crate::registry::Registry;
 use crate::signal::Signal;
 use crate::state::StateError;
 use crate::state::payload::{self, PayloadError};
+use crate::store::control::Paused;
 use crate::store::{Cancelled, Store};
 use crate::transition::Snapshot;
 
@@ -45,6 +50,8 @@ pub(crate) struct Access {
     pub(crate) endings: Endings,
     /// Tells the worker of this process, and those of others, that a cancellation was asked for.
     pub(crate) cancel_notice: Box<dyn Fn(InstanceId) + marker::Send + Sync>,
+    /// Tells them that runs may be ready.
+    pub(crate) ready_notice: Box<dyn Fn() + marker::Send + Sync>,
     /// Tells them that a message has come.
     pub(crate) message_notice: Box<dyn Fn() + marker::Send + Sync>,
 }
@@ -122,6 +129,7 @@ impl<S> Run<S> {
             access: Arc::clone(&self.access),
             reason: reason.into(),
             grace: GRACE_PERIOD_DEFAULT,
+            compensates: false,
         }
     }
 }
@@ -234,6 +242,7 @@ pub struct Cancel {
     access: Arc<Access>,
     reason: String,
     grace: Duration,
+    compensates: bool,
 }
 
 impl Cancel {
@@ -241,6 +250,32 @@ impl Cancel {
     pub fn grace_period(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
+    }
+
+    /// Undoes what the run did before it ends: the undo steps of its completed nodes run in reverse
+    /// order, and meanwhile it is running. A step that is running is told through
+    /// [`Ctx::cancelled`](crate::Ctx::cancelled) and may take the time that it needs: the grace period
+    /// does not apply.
+    pub fn compensate(mut self) -> Self {
+        self.compensates = true;
+        self
+    }
+
+    async fn undo(&self) -> Result<(), CancelError> {
+        let instance = self.instance;
+        let reason = storable(&self.reason);
+        match self.access.store.request_undo(instance, &reason).await {
+            Ok(Paused::Done) => {
+                (self.access.cancel_notice)(instance);
+                (self.access.ready_notice)();
+                Ok(())
+            }
+            Ok(Paused::AlreadyTerminal(status)) => {
+                Err(CancelError::AlreadyTerminal { instance, status })
+            }
+            Ok(Paused::NotFound) => Err(CancelError::NotFound { instance }),
+            Err(error) => Err(CancelError::Database { instance, error }),
+        }
     }
 }
 
@@ -250,6 +285,9 @@ impl IntoFuture for Cancel {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
+            if self.compensates {
+                return self.undo().await;
+            }
             let instance = self.instance;
             let reason = storable(&self.reason);
             match self
@@ -360,8 +398,10 @@ pub(crate) fn typed<S: DeserializeOwned>(instance: Instance) -> Result<Instance<
         })
 }
 
-/// Who waits for which run in this process.
+/// Who waits for the end of which run in this process, and who follows which.
 pub(crate) struct Endings {
+    /// Woken when something was recorded of the run.
+    following: Mutex<HashMap<InstanceId, Weak<Notify>>>,
     /// `None` once the flow is closed.
     waiting: Mutex<Option<Waiting>>,
     someone_waits: Notify,
@@ -372,6 +412,7 @@ type Waiting = HashMap<InstanceId, Vec<oneshot::Sender<()>>>;
 impl Endings {
     pub(crate) fn new() -> Self {
         Self {
+            following: Mutex::default(),
             waiting: Mutex::new(Some(HashMap::new())),
             someone_waits: Notify::new(),
         }
@@ -392,8 +433,35 @@ impl Endings {
         receiver
     }
 
-    /// Wakes those who wait for the run.
+    /// Resolves when something may have been recorded of the run.
+    fn progress(&self, instance: InstanceId) -> impl Future<Output = ()> + marker::Send + use<> {
+        let mut following = self
+            .following
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        following.retain(|_, notify| notify.strong_count() > 0);
+        let known = following.get(&instance).and_then(Weak::upgrade);
+        let notify = known.unwrap_or_default();
+        following.insert(instance, Arc::downgrade(&notify));
+        let mut told = Box::pin(notify.notified_owned());
+        told.as_mut().enable();
+        told
+    }
+
+    /// Wakes those who follow the run.
+    pub(crate) fn announce_progress(&self, instance: InstanceId) {
+        let following = self
+            .following
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(notify) = following.get(&instance).and_then(Weak::upgrade) {
+            notify.notify_waiters();
+        }
+    }
+
+    /// Wakes those who wait for the run, and those who follow it.
     pub(crate) fn announce(&self, instance: InstanceId) {
+        self.announce_progress(instance);
         let waiting = self
             .waiting()
             .as_mut()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! A run as data: what callers see of it, and the journal that it is rebuilt from.
 
+pub mod event;
 pub mod journal;
 pub(crate) mod outcome;
 
@@ -156,6 +157,23 @@ pub struct NodeRecord {
     /// By which way the run left the node, in a graph: what the router behind it answered, or the
     /// signal (`on email.verified`) or time (`after a time`) that came first.
     pub branch: Option<String>,
+    /// How far it was undone, where its run failed or was cancelled and it has a step for that.
+    pub compensation: Option<CompensationRecord>,
+    /// When the last attempt was recorded, by the database's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub recorded_at: OffsetDateTime,
+}
+
+/// How far a visit of a node was undone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CompensationRecord {
+    /// Completed, retrying, or failed for good.
+    pub status: NodeStatus,
+    /// How many attempts were made.
+    pub attempt: u32,
+    /// The failure of the last attempt, if it failed.
+    pub error: Option<StepFailure>,
     /// When the last attempt was recorded, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub recorded_at: OffsetDateTime,

@@ -104,14 +104,18 @@ pub use crate::ctx::Ctx;
 pub use crate::definition::Workflow;
 pub use crate::definition::route::Route;
 pub use crate::error::{
-    BuildError, BuildFault, CancelError, DriverError, FlowError, ReadError, SignalError,
-    StartError, StepError, StepResult, WaitError,
+    BuildError, BuildFault, CancelError, DriverError, FlowError, ForkError, PauseError, ReadError,
+    SignalError, StartError, StepError, StepResult, WaitError,
 };
 pub use crate::flow::{
-    DatabaseSource, DriverHandle, Flow, FlowBuilder, Role, RunBuilder, StartBuilder, WorkflowHandle,
+    DatabaseSource, DriverHandle, Flow, FlowBuilder, InTransaction, Role, RunBuilder, StartBuilder,
+    WorkflowHandle,
 };
-pub use crate::handle::{Cancel, GRACE_PERIOD_DEFAULT, Run, Send, Sent, Wait};
+pub use crate::handle::{
+    Cancel, EventStream, ForkBuilder, GRACE_PERIOD_DEFAULT, Run, Send, Sent, Wait,
+};
 pub use crate::identifier::{InstanceId, Namespace, NodeName, SignalName, Version, WorkflowName};
+pub use crate::instance::event::{CallKind, Event, EventKind};
 pub use crate::instance::{Instance, InstanceStatus, NodeRecord, NodeStatus, WaitingOn};
 pub use crate::signal::Signal;
 pub use crate::state::State;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::ctx::Ctx;
+use crate::definition::binding::Undo;
 use crate::error::{StepError, StepResult};
 use crate::state::State;
 use retry::RetryPolicy;
@@ -42,6 +43,11 @@ pub trait Step<S: State>: Send + Sync + 'static {
     /// The resources that the body takes.
     fn resources() -> Vec<ResourceKey> {
         Vec::new()
+    }
+
+    /// What undoes the step, if anything does: `#[step(compensate = ..)]`.
+    fn compensation() -> Option<Undo<S>> {
+        None
     }
 
     /// Calls the body.

@@ -2,6 +2,7 @@
 //! The transactions of the guarantees, one method each. A store writes what it is told and decides
 //! nothing; what is to be written comes from [`transition`](crate::transition).
 
+pub(crate) mod control;
 pub(crate) mod message;
 pub(crate) mod notice;
 pub(crate) mod postgres;
@@ -9,7 +10,7 @@ pub(crate) mod postgres;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use forktex_db::DbError;
+use forktex_db::{Db, DbError, Transaction};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
@@ -21,6 +22,7 @@ use crate::identifier::{
 };
 use crate::instance::journal::{Entry, Recorded};
 use crate::instance::{Instance, InstanceStatus};
+pub(crate) use control::ControlStore;
 pub(crate) use message::{Letter, MessageStore, NewSignal, Posted};
 
 /// A run to be started.
@@ -38,6 +40,8 @@ pub(crate) struct NewRun {
     pub(crate) priority: i16,
     /// The worker that it is born claimed by, in [`FIRST_EPOCH`].
     pub(crate) worker_id: Option<WorkerId>,
+    /// How long it may live.
+    pub(crate) deadline: Option<Duration>,
     /// The run that spawns it, if one does.
     pub(crate) birth: Option<Birth>,
 }
@@ -81,6 +85,10 @@ pub(crate) struct ClaimedRun {
     pub(crate) journal: Vec<Recorded>,
     /// Whether another run spawned it.
     pub(crate) is_child: bool,
+    /// When it fails if it lives then.
+    pub(crate) deadline_at: Option<OffsetDateTime>,
+    /// Why it is to end as cancelled once what it did is undone.
+    pub(crate) undo_reason: Option<String>,
     /// Losses while alone that the journal does not account for yet.
     pub(crate) lost_attempts: u32,
     /// The database's clock at the claim.
@@ -99,6 +107,8 @@ pub(crate) struct Checkpoint {
     pub(crate) is_cancelling: bool,
     /// Whether the owner knows that it is to pause the run, and starts nothing more.
     pub(crate) is_pausing: bool,
+    /// Whether the owner knows that what the run did is to be undone.
+    pub(crate) is_undoing: bool,
     /// The stage that the run is in after the entries; -1 where it is in none.
     pub(crate) stage: i32,
     /// Runs that the entries spawn, to be started in the same transaction.
@@ -170,6 +180,10 @@ pub(crate) enum Committed {
     Fenced,
     /// Cancellation was asked for: nothing was written; the owner is to end the run.
     CancelRequested {
+        reason: String,
+    },
+    /// The run is to end once what it did is undone: nothing was written.
+    UndoRequested {
         reason: String,
     },
     /// A pause was asked for: nothing was written; the owner is to start nothing more.
@@ -260,7 +274,7 @@ pub enum Election {
 
 /// Where runs are kept. Every write of an owner is fenced by the epoch of its claim.
 #[async_trait]
-pub(crate) trait Store: MessageStore + Send + Sync + 'static {
+pub(crate) trait Store: MessageStore + ControlStore + Send + Sync + 'static {
     fn heart(&self) -> Box<dyn Heart>;
 
     fn candidate(&self, election: Election) -> Box<dyn Candidate>;
@@ -318,6 +332,23 @@ pub(crate) trait Store: MessageStore + Send + Sync + 'static {
     /// earlier call is unknown.
     async fn commit_alone(&self, checkpoint: &Checkpoint) -> Result<Committed, DbError>;
 
+    /// The database that steps may write to with their checkpoint, where there is one.
+    fn database(&self) -> Option<Db>;
+
+    /// Commits one checkpoint as a part of a transaction, waiting for the run's lock.
+    async fn commit_in(
+        &self,
+        transaction: &mut Transaction,
+        checkpoint: &Checkpoint,
+    ) -> Result<Committed, DbError>;
+
+    /// Starts one run as a part of the caller's transaction.
+    async fn start_in(
+        &self,
+        transaction: &mut Transaction,
+        run: &NewRun,
+    ) -> Result<Started, DbError>;
+
     async fn hand_back(
         &self,
         instance: InstanceId,
@@ -363,6 +394,7 @@ impl Checkpoint {
     pub(crate) fn is_plain(&self) -> bool {
         !self.is_cancelling
             && !self.is_pausing
+            && !self.is_undoing
             && self.children.is_empty()
             && self.entries.iter().all(|entry| entry.message().is_none())
     }

@@ -5,6 +5,7 @@
 //! run's own state through [`Judge`]. A live run and a replayed journal go through the same
 //! [`Snapshot::apply`], so they cannot disagree about where a run is.
 
+pub(crate) mod fork;
 mod snapshot;
 
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::compile::plan::{NodeIndex, Plan, Target};
 use crate::definition::topology::EdgeWait;
 use crate::error::failure::{RunFailure, StepFailure};
 use crate::instance::InstanceStatus;
-use crate::instance::journal::{Call, Entry, MessageId, RESOLVED_MEMBER};
+use crate::instance::journal::{Call, EndedBy, Entry, MessageId, RESOLVED_MEMBER, Visit};
 use crate::state::delta::Delta;
 pub(crate) use snapshot::{Awaited, Position, Snapshot};
 use snapshot::{Closed, Progress};
@@ -48,6 +49,10 @@ pub(crate) enum Event {
     },
     /// The time has passed that an edge waits for.
     TimerFired,
+    /// The run is to end as cancelled once what it did is undone.
+    UndoRequested { reason: String },
+    /// The run is not to live any longer.
+    DeadlineExceeded,
 }
 
 /// What the core asks of the run's state.
@@ -113,6 +118,10 @@ pub(crate) fn transition(
             payload,
         } => course.signalled(message, signal, payload),
         Event::TimerFired => course.timer_fired(),
+        Event::UndoRequested { reason } => course.end_early(EndedBy::Cancellation(reason)),
+        Event::DeadlineExceeded => {
+            course.end_early(EndedBy::Failure(RunFailure::DeadlineExceeded));
+        }
     }
     course.entries
 }
@@ -135,8 +144,11 @@ impl Course<'_> {
                 self.go_on();
             }
             // The process died between the last checkpoint and the record of what comes next.
-            Position::Routing { .. } | Position::Finished => self.go_on(),
-            Position::At { .. } | Position::Waiting { .. } | Position::Ended(_) => {}
+            Position::Routing { .. } | Position::Undone { .. } | Position::Finished => self.go_on(),
+            Position::At { .. }
+            | Position::Waiting { .. }
+            | Position::Undoing { .. }
+            | Position::Ended(_) => {}
         }
     }
 
@@ -186,12 +198,47 @@ impl Course<'_> {
             return;
         };
         let attempt = member.failed_attempts + 1;
+        if self.snapshot.is_undoing() {
+            return self.compensated(at, attempt, elapsed, delta);
+        }
         self.record(Entry::NodeCompleted {
             at,
             attempt,
             elapsed,
             delta,
         });
+        self.go_on();
+    }
+
+    /// An update that does not fit the state is a failure to undo, and the rest goes on.
+    fn compensated(&mut self, at: Visit, attempt: u32, elapsed: Duration, mut delta: Delta) {
+        let merged = if delta.is_empty() {
+            Ok(Delta::new())
+        } else {
+            self.judge.merge(std::slice::from_ref(&delta))
+        };
+        let entry = match merged {
+            Ok(resolved) => {
+                delta.take_unresolved();
+                for (reducer, field, value) in resolved.operations() {
+                    delta.insert(reducer, field, value.clone());
+                }
+                Entry::Compensated {
+                    at,
+                    attempt,
+                    elapsed,
+                    delta,
+                }
+            }
+            Err(failure) => Entry::CompensationFailed {
+                at,
+                attempt,
+                elapsed,
+                failure,
+                retry_after: None,
+            },
+        };
+        self.record(entry);
         self.go_on();
     }
 
@@ -210,6 +257,16 @@ impl Course<'_> {
         };
         let attempt = member.failed_attempts + 1;
         let retry_after = retry_after.filter(|_| failure.kind.is_retryable());
+        if self.snapshot.is_undoing() {
+            self.record(Entry::CompensationFailed {
+                at,
+                attempt,
+                elapsed,
+                failure,
+                retry_after,
+            });
+            return self.go_on();
+        }
         let node = at.node.clone();
         self.record(Entry::AttemptFailed {
             at,
@@ -224,6 +281,7 @@ impl Course<'_> {
                 attempts: attempt,
                 failure,
             });
+            self.go_on();
         }
     }
 
@@ -247,9 +305,14 @@ impl Course<'_> {
                     }
                 }
                 Position::Finished => self.record(Entry::RunCompleted),
+                Position::Undone { by } => {
+                    let end = end(by.clone());
+                    self.record(end);
+                }
                 Position::Start
                 | Position::At { .. }
                 | Position::Waiting { .. }
+                | Position::Undoing { .. }
                 | Position::Ended(_) => return,
             }
         }
@@ -373,7 +436,32 @@ impl Course<'_> {
     }
 
     fn fail(&mut self, failure: RunFailure) {
-        self.record(Entry::RunFailed { failure });
+        self.end_by(EndedBy::Failure(failure));
+    }
+
+    /// Ends the run, or begins to undo what it did.
+    fn end_by(&mut self, by: EndedBy) {
+        let entry = if self.snapshot.has_undoable() {
+            Entry::CompensationBegan { by }
+        } else {
+            end(by)
+        };
+        self.record(entry);
+    }
+
+    /// Ends the run wherever it is, unless it is about to end already.
+    fn end_early(&mut self, by: EndedBy) {
+        if !self.snapshot.is_undoing() && !matches!(self.snapshot.position, Position::Ended(_)) {
+            self.end_by(by);
+            self.go_on();
+        }
+    }
+}
+
+fn end(by: EndedBy) -> Entry {
+    match by {
+        EndedBy::Failure(failure) => Entry::RunFailed { failure },
+        EndedBy::Cancellation(reason) => Entry::RunCancelled { reason },
     }
 }
 
@@ -389,6 +477,8 @@ pub(crate) fn cancelled(entries: Vec<Entry>, reason: String) -> Vec<Entry> {
                     | Entry::AttemptFailed { .. }
                     | Entry::Resolved { .. }
                     | Entry::Called { .. }
+                    | Entry::Compensated { .. }
+                    | Entry::CompensationFailed { .. }
             )
         })
         .chain(std::iter::once(Entry::RunCancelled { reason }))

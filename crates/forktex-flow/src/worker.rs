@@ -44,6 +44,9 @@ pub(crate) trait Announcer: Send + Sync + 'static {
     /// The run has ended.
     fn ended(&self, instance: InstanceId);
 
+    /// Something was recorded of the run; `is_told` where a step wants others to know at once.
+    fn progressed(&self, instance: InstanceId, is_told: bool);
+
     /// Runs are ready to be claimed.
     fn ready(&self);
 

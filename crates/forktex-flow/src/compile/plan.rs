@@ -22,6 +22,7 @@ pub(crate) struct Plan {
     pub(crate) nodes: Vec<NodeName>,
     pub(crate) conditional: Vec<bool>,
     pub(crate) max_visits: Vec<u32>,
+    pub(crate) compensated: Vec<bool>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) entry: StageIndex,
 }
@@ -133,10 +134,12 @@ impl Plan {
         };
         let conditional = topology.nodes.iter().map(|node| node.conditional).collect();
         let max_visits = topology.nodes.iter().map(|node| node.max_visits).collect();
+        let compensated = topology.nodes.iter().map(|node| node.compensated).collect();
         Some(Self {
             nodes,
             conditional,
             max_visits,
+            compensated,
             stages,
             entry,
         })
@@ -161,6 +164,10 @@ impl Plan {
 
     pub(crate) fn max_visits(&self, node: NodeIndex) -> u32 {
         self.max_visits[node.0]
+    }
+
+    pub(crate) fn is_compensated(&self, node: NodeIndex) -> bool {
+        self.compensated[node.0]
     }
 
     pub(crate) fn is_conditional(&self, node: NodeIndex) -> bool {

@@ -51,13 +51,16 @@ fn names(topology: &Topology, faults: &mut Vec<DefinitionFault>) {
 fn retries(declaration: &Declaration, faults: &mut Vec<DefinitionFault>) {
     for (node, binding) in declaration.topology.nodes.iter().zip(&declaration.bindings) {
         let policy = &binding.retry;
-        let delays = policy.backoff.iter().flatten().chain(&policy.timeout);
+        let delays = policy.backoff.iter().flatten();
+        let delays = delays.chain(&policy.timeout).chain(&policy.heartbeat);
         let rule = if policy.max_attempts == 0 || policy.max_attempts > MAX_ATTEMPTS_LIMIT {
             "max_attempts must be from 1 to 1000"
         } else if policy.backoff.as_ref().is_some_and(Vec::is_empty) {
             "backoff must have at least one delay"
         } else if policy.timeout.is_some_and(|timeout| timeout.is_zero()) {
             "timeout must be longer than zero"
+        } else if policy.heartbeat.is_some_and(|limit| limit.is_zero()) {
+            "heartbeat must be longer than zero"
         } else if delays.into_iter().any(|delay| *delay > DURATION_LIMIT) {
             "a delay or timeout must be at most 30 days"
         } else {

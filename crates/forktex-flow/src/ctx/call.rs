@@ -5,9 +5,11 @@
 //! retry or a wait, the call under the same key gets the answer that is recorded.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use forktex_db::{Db, Transaction};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -18,9 +20,10 @@ use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::identifier::{InstanceId, Version, is_key};
 use crate::instance::journal::Answer;
 use crate::instance::outcome::Outcome;
+use crate::state::delta::Delta;
 
 /// What a durable call asks for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Ask {
     /// To have this recorded.
     Record(Answer),
@@ -37,6 +40,11 @@ pub(crate) enum Ask {
     Outcomes {
         children: Vec<InstanceId>,
         fails_fast: bool,
+    },
+    /// To have a transaction committed with the checkpoint of the step, which ends by it.
+    Commit {
+        transaction: Box<Transaction>,
+        delta: Delta,
     },
 }
 
@@ -78,6 +86,9 @@ pub(crate) struct Calls {
     /// How often each default key was given out in this run of the body.
     counts: Arc<Mutex<HashMap<String, u32>>>,
     requests: mpsc::UnboundedSender<CallRequest>,
+    database: Option<Db>,
+    /// Whether the body is inside a transaction, where no durable call may be made.
+    in_transaction: Arc<AtomicBool>,
 }
 
 impl Calls {
@@ -85,13 +96,29 @@ impl Calls {
         member: usize,
         answers: Arc<BTreeMap<String, Answer>>,
         requests: mpsc::UnboundedSender<CallRequest>,
+        database: Option<Db>,
     ) -> Self {
         Self {
             member,
             answers,
             counts: Arc::default(),
             requests,
+            database,
+            in_transaction: Arc::default(),
         }
+    }
+
+    /// The flow's database, where it has one.
+    pub(crate) fn database(&self) -> Option<&Db> {
+        self.database.as_ref()
+    }
+
+    /// Runs a block in which durable calls are errors.
+    pub(crate) async fn without_calls<T>(&self, block: impl Future<Output = T>) -> T {
+        self.in_transaction.store(true, Ordering::Relaxed);
+        let outcome = block.await;
+        self.in_transaction.store(false, Ordering::Relaxed);
+        outcome
     }
 
     /// What is recorded under a key.
@@ -102,6 +129,11 @@ impl Calls {
     /// Asks, and waits for the reply, however long it takes. The body is dropped meanwhile where the
     /// run gives up its slot.
     pub(crate) async fn ask(&self, key: &str, ask: Ask) -> Result<Reply, StepError> {
+        if self.in_transaction.load(Ordering::Relaxed) {
+            return Err(StepError::fatal(
+                "a durable call inside `ctx.transaction`: make it before the transaction",
+            ));
+        }
         let (reply, answer) = oneshot::channel();
         let request = CallRequest {
             member: self.member,

@@ -38,6 +38,57 @@ pub(crate) struct Binding {
     pub(crate) writes: Option<&'static [&'static str]>,
     pub(crate) retry: RetryPolicy,
     pub(crate) resources: Vec<ResourceKey>,
+    /// What undoes the node.
+    pub(crate) compensation: Option<Compensation>,
+}
+
+/// What undoes a node when its run fails, or is cancelled so: a step with retries of its own.
+#[derive(Clone)]
+pub(crate) struct Compensation {
+    pub(crate) body: Arc<Body>,
+    pub(crate) retry: RetryPolicy,
+}
+
+/// A step that undoes another one, on states of type `S`.
+pub struct Undo<S> {
+    compensation: Compensation,
+    resources: Vec<ResourceKey>,
+    state: std::marker::PhantomData<fn(S)>,
+}
+
+impl<S: State> Undo<S> {
+    /// The step `T`, with its retry policy.
+    pub fn of<T: Step<S>>() -> Self {
+        Self {
+            compensation: Compensation {
+                body: body::<S, T>(),
+                retry: T::retry(),
+            },
+            resources: T::resources(),
+            state: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<S> std::fmt::Debug for Undo<S> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Undo")
+    }
+}
+
+fn body<S: State, T: Step<S>>() -> Arc<Body> {
+    Arc::new(
+        |ctx: Ctx, state: AnyState, resources: Resources| -> BoxFuture<'static, _> {
+            Box::pin(async move {
+                let state = state.downcast::<S>().ok_or_else(wrong_state)?;
+                let update = T::call(ctx, state, resources)
+                    .await
+                    .map_err(crate::error::StepError::into_failure)?;
+                S::encode(update)
+                    .map_err(|error| StepFailure::new(StepFailureKind::Payload, &error.to_string()))
+            })
+        },
+    )
 }
 
 /// A signal that an edge waits for, and what its payload does to the state.
@@ -96,31 +147,39 @@ pub struct Node<S> {
 impl<S: State> Node<S> {
     /// A node that runs the step `T` and has its name.
     pub fn of<T: Step<S>>() -> Self {
-        let body = |ctx: Ctx, state: AnyState, resources: Resources| -> BoxFuture<'static, _> {
-            Box::pin(async move {
-                let state = state.downcast::<S>().ok_or_else(wrong_state)?;
-                let update = T::call(ctx, state, resources)
-                    .await
-                    .map_err(crate::error::StepError::into_failure)?;
-                S::encode(update)
-                    .map_err(|error| StepFailure::new(StepFailureKind::Payload, &error.to_string()))
-            })
-        };
         let binding = Binding {
-            body: Arc::new(body),
+            body: body::<S, T>(),
             condition: None,
             router: None,
             signals: Vec::new(),
             writes: T::WRITES,
             retry: T::retry(),
             resources: T::resources(),
+            compensation: None,
         };
-        Self {
+        let node = Self {
             name: T::NAME.to_owned(),
             binding,
             max_visits: None,
             state: std::marker::PhantomData,
+        };
+        match T::compensation() {
+            Some(undo) => node.compensate(undo),
+            None => node,
         }
+    }
+
+    /// Undoes the node with another step when the run fails later, or is cancelled with
+    /// [`Cancel::compensate`](crate::Cancel::compensate). The undo steps of all that was done run in the
+    /// reverse order of its completion, each with the state as it is then and with retries of its own;
+    /// one that fails for good is recorded, and the rest go on. Meanwhile the run is running.
+    ///
+    /// Only a visit that completed is undone: a body that failed midway is to leave nothing behind, or
+    /// to be idempotent.
+    pub fn compensate(mut self, undo: Undo<S>) -> Self {
+        self.binding.resources.extend(undo.resources);
+        self.binding.compensation = Some(undo.compensation);
+        self
     }
 
     /// Gives the node another name than its step's.
@@ -157,6 +216,7 @@ impl<S: State> Node<S> {
         let node = GraphNode {
             conditional: self.binding.condition.is_some(),
             max_visits: self.max_visits.unwrap_or(MAX_VISITS_DEFAULT),
+            compensated: self.binding.compensation.is_some(),
             ..GraphNode::new(self.name)
         };
         (node, self.binding)
@@ -177,6 +237,13 @@ impl<S: State> Node<S> {
     /// Replaces how long one attempt of the step may take.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.binding.retry.timeout = Some(timeout);
+        self
+    }
+
+    /// Replaces how long an attempt of the step may go on without
+    /// [`Ctx::heartbeat`](crate::Ctx::heartbeat).
+    pub fn heartbeat(mut self, limit: Duration) -> Self {
+        self.binding.retry.heartbeat = Some(limit);
         self
     }
 

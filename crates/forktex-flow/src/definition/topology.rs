@@ -47,6 +47,8 @@ pub struct GraphNode {
     pub conditional: bool,
     /// How often a run may come to it; one more fails the run.
     pub max_visits: u32,
+    /// Whether what it did is undone when its run fails, or is cancelled so.
+    pub compensated: bool,
 }
 
 impl GraphNode {
@@ -56,6 +58,7 @@ impl GraphNode {
             name: name.into(),
             conditional: false,
             max_visits: MAX_VISITS_DEFAULT,
+            compensated: false,
         }
     }
 }
@@ -140,7 +143,8 @@ impl Topology {
     pub fn lines(&self) -> BTreeSet<String> {
         let nodes = self.nodes.iter().map(|node| {
             let when = if node.conditional { " when" } else { "" };
-            format!("node {}{when}", node.name)
+            let undo = if node.compensated { " undo" } else { "" };
+            format!("node {}{when}{undo}", node.name)
         });
         let edges = self.edges.iter().map(|edge| {
             let branch = edge.branch.as_ref();

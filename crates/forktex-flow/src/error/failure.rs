@@ -131,6 +131,9 @@ pub enum RunFailure {
         /// What happened.
         failure: StepFailure,
     },
+    /// The run did not end before its deadline.
+    #[error("the run did not end before its deadline")]
+    DeadlineExceeded,
     /// Two parallel nodes replaced the same field.
     #[error(
         "the parallel nodes `{first}` and `{second}` both set field `{field}`, which has no reducer"

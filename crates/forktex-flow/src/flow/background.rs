@@ -111,6 +111,13 @@ impl Announcer for Announce {
         self.notices.send(Notice::Ended(instance));
     }
 
+    fn progressed(&self, instance: InstanceId, is_told: bool) {
+        self.access.endings.announce_progress(instance);
+        if is_told {
+            self.notices.send(Notice::Progress(instance));
+        }
+    }
+
     fn ready(&self) {
         self.notices.send(Notice::Ready);
     }
@@ -151,6 +158,7 @@ async fn receive_notices(
         for notice in notices {
             match (notice, &worker) {
                 (Notice::Ended(instance), _) => access.endings.announce(instance),
+                (Notice::Progress(instance), _) => access.endings.announce_progress(instance),
                 (Notice::Ready, Some(worker)) => worker.wake(),
                 (Notice::Message, Some(worker)) => worker.deliver(),
                 (Notice::Cancelling(instance), Some(worker)) => worker.tell_cancelled(instance),

@@ -191,6 +191,15 @@ impl FlowBuilder {
                 let notices = notices.clone();
                 Box::new(move |instance| notices.send(Notice::Cancelling(instance)))
             },
+            ready_notice: {
+                let (notices, local) = (notices.clone(), Arc::clone(&local));
+                Box::new(move || {
+                    if let Some(worker) = &*local.read().unwrap_or_else(PoisonError::into_inner) {
+                        worker.wake();
+                    }
+                    notices.send(Notice::Ready);
+                })
+            },
             message_notice: {
                 let (notices, local) = (notices.clone(), Arc::clone(&local));
                 Box::new(move || {

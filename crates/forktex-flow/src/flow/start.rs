@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Starting runs: checks what is given, and has it written together with other starts.
 
+use std::fmt;
 use std::future::IntoFuture;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use forktex_db::DbError;
+use forktex_db::{DbError, Transaction};
 use futures_util::future::{BoxFuture, join_all};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -15,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Flow, start_refused};
 use crate::compile::CompiledWorkflow;
 use crate::definition::Workflow;
+use crate::definition::topology::WAIT_RANGE;
 use crate::error::StartError;
 use crate::handle::Run;
 use crate::identifier::{InstanceId, Namespace, Version, is_key};
@@ -40,6 +45,7 @@ struct StartOptions {
     namespace: String,
     idempotency_key: Option<String>,
     priority: i16,
+    deadline: Option<Duration>,
 }
 
 macro_rules! start_options {
@@ -61,6 +67,14 @@ macro_rules! start_options {
         /// first run, one with others is a [`StartError::Conflict`].
         pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
             self.options.idempotency_key = Some(key.into());
+            self
+        }
+
+        /// How long the run may live, by the database's clock: from 1 ms to 3,650 days. It then fails
+        /// with [`RunFailure::DeadlineExceeded`](crate::error::failure::RunFailure::DeadlineExceeded),
+        /// wherever it is; what it did is undone as after every failure, and that may take longer.
+        pub fn deadline(mut self, deadline: Duration) -> Self {
+            self.options.deadline = Some(deadline);
             self
         }
 
@@ -94,18 +108,73 @@ impl<W: Workflow> StartBuilder<W> {
     start_options!();
 }
 
+impl<W: Workflow> StartBuilder<W> {
+    /// Starts the run with the caller's own transaction, which must be one on the flow's database: the
+    /// run exists if and only if that commits. It is claimed after the commit. Await what this returns
+    /// inside the transaction.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use forktex_flow::prelude::*;
+    /// # use forktex_flow::Workflow;
+    /// # use forktex_db::{Db, sqlx};
+    /// # async fn example<W: Workflow>(db: Db, flow: Flow, workflow: W, state: W::State) -> Result<(), FlowError> {
+    /// db.transaction(async |tx| -> Result<(), FlowError> {
+    ///     sqlx::query("INSERT INTO shop.order (id) VALUES (1)")
+    ///         .execute(tx.connection())
+    ///         .await
+    ///         .map_err(forktex_db::DbError::from)?;
+    ///     flow.start(workflow, state).in_transaction(tx).await?;
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    pub fn in_transaction(
+        self,
+        transaction: &mut Transaction,
+    ) -> InTransaction<'_, Result<Run<W::State>, StartError>> {
+        InTransaction(Box::pin(self.start(Some(transaction))))
+    }
+
+    async fn start(
+        self,
+        transaction: Option<&mut Transaction>,
+    ) -> Result<Run<W::State>, StartError> {
+        let workflow = Arc::clone(self.flow.0.registry.find(W::NAME, Some(W::VERSION))?);
+        let input =
+            encode_state::<W>(&self.state).map_err(|error| state_refused(&workflow, error))?;
+        let submitted = self
+            .flow
+            .submit(&workflow, input, self.options, transaction);
+        Ok(Run::new(submitted.await?, Arc::clone(&self.flow.0.access)))
+    }
+}
+
 impl<W: Workflow> IntoFuture for StartBuilder<W> {
     type Output = Result<Run<W::State>, StartError>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let workflow = Arc::clone(self.flow.0.registry.find(W::NAME, Some(W::VERSION))?);
-            let input =
-                encode_state::<W>(&self.state).map_err(|error| state_refused(&workflow, error))?;
-            let instance = self.flow.submit(&workflow, input, self.options).await?;
-            Ok(Run::new(instance, Arc::clone(&self.flow.0.access)))
-        })
+        Box::pin(self.start(None))
+    }
+}
+
+/// A start within the caller's transaction. Await it.
+#[must_use = "nothing is started until this is awaited"]
+pub struct InTransaction<'a, T>(BoxFuture<'a, T>);
+
+impl<T> Future for InTransaction<'_, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl<T> fmt::Debug for InTransaction<'_, T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("InTransaction")
     }
 }
 
@@ -153,25 +222,35 @@ impl RunBuilder {
     start_options!();
 }
 
+impl RunBuilder {
+    /// Starts the run with the caller's own transaction, as
+    /// [`StartBuilder::in_transaction`] does.
+    pub fn in_transaction(
+        self,
+        transaction: &mut Transaction,
+    ) -> InTransaction<'_, Result<Run, StartError>> {
+        InTransaction(Box::pin(self.start(Some(transaction))))
+    }
+
+    async fn start(self, transaction: Option<&mut Transaction>) -> Result<Run, StartError> {
+        let workflow = Arc::clone(self.flow.0.registry.find(&self.workflow, self.version)?);
+        // Through the state's own type, so that what is stored is what its steps will read.
+        let state = workflow.codec.decode(self.state);
+        let input = state.and_then(|state| workflow.codec.encode(&state));
+        let input = input.map_err(|error| state_refused(&workflow, error))?;
+        let submitted = self
+            .flow
+            .submit(&workflow, input, self.options, transaction);
+        Ok(Run::new(submitted.await?, Arc::clone(&self.flow.0.access)))
+    }
+}
+
 impl IntoFuture for RunBuilder {
     type Output = Result<Run, StartError>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let workflow = Arc::clone(self.flow.0.registry.find(&self.workflow, self.version)?);
-            // Through the state's own type, so that what is stored is what its steps will read.
-            let state = workflow
-                .codec
-                .decode(self.state)
-                .map_err(|error| state_refused(&workflow, error))?;
-            let input = workflow
-                .codec
-                .encode(&state)
-                .map_err(|error| state_refused(&workflow, error))?;
-            let instance = self.flow.submit(&workflow, input, self.options).await?;
-            Ok(Run::new(instance, Arc::clone(&self.flow.0.access)))
-        })
+        Box::pin(self.start(None))
     }
 }
 
@@ -188,6 +267,7 @@ impl Flow {
         workflow: &CompiledWorkflow,
         input: Value,
         options: StartOptions,
+        transaction: Option<&mut Transaction>,
     ) -> Result<InstanceId, StartError> {
         let checked = Checked::of(workflow, &input, options)?;
         let definition_id = self
@@ -196,8 +276,9 @@ impl Flow {
             .map_err(|refused| start_refused(&workflow.name, refused))?;
         let instance_id = InstanceId::generate();
         // A key may be taken: such a run is not born claimed, as it may not be born at all.
-        let reservation = match (&checked.idempotency_key, self.local_worker()) {
-            (None, Some(worker)) => worker.reserve(instance_id),
+        // Nor is one whose transaction may yet roll back.
+        let reservation = match (&checked.idempotency_key, self.local_worker(), &transaction) {
+            (None, Some(worker), None) => worker.reserve(instance_id),
             _ => None,
         };
         let run = NewRun {
@@ -212,11 +293,22 @@ impl Flow {
             idempotency_key: checked.idempotency_key.clone(),
             priority: checked.priority,
             worker_id: reservation.as_ref().map(Reservation::worker_id),
+            deadline: checked.deadline,
             birth: None,
         };
-        match self.0.starter.0.submit(Start { run, reservation }).await {
+        let outcome = match transaction {
+            None => self.0.starter.0.submit(Start { run, reservation }).await,
+            Some(transaction) => {
+                let outcome = self.0.store.start_in(transaction, &run).await;
+                let flow = self.clone();
+                transaction.after_commit(async move { flow.wake_workers() });
+                Some(outcome)
+            }
+        };
+        match outcome {
             Some(Ok(Started::Claimed { .. })) => Ok(instance_id),
             Some(Ok(Started::Ready)) => {
+                // In a transaction nothing can be claimed yet, and this wakes in vain.
                 self.wake_workers();
                 Ok(instance_id)
             }
@@ -257,6 +349,7 @@ struct Checked {
     namespace: Namespace,
     idempotency_key: Option<String>,
     priority: i16,
+    deadline: Option<Duration>,
 }
 
 impl Checked {
@@ -294,7 +387,16 @@ impl Checked {
                 workflow: name.clone(),
             });
         }
+        if !options
+            .deadline
+            .is_none_or(|deadline| WAIT_RANGE.contains(&deadline))
+        {
+            return Err(StartError::Deadline {
+                workflow: name.clone(),
+            });
+        }
         Ok(Self {
+            deadline: options.deadline,
             metadata,
             namespace,
             idempotency_key: options.idempotency_key,
@@ -371,6 +473,8 @@ fn finish(pending: Pending<Start, Outcome>, outcome: Outcome) {
             metadata: run.metadata,
             journal: Vec::new(),
             is_child: false,
+            deadline_at: run.deadline.map(|deadline| claimed_at + deadline),
+            undo_reason: None,
             lost_attempts: 0,
             claimed_at,
         }),

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use crate::error::failure::{RunFailure, StepFailure};
 use crate::identifier::{InstanceId, NodeName};
-use crate::instance::{NodeRecord, NodeStatus};
+use crate::instance::{CompensationRecord, NodeRecord, NodeStatus};
 use crate::state::delta::{Delta, FoldError, fold};
 
 /// Something that happened to a run.
@@ -57,6 +57,23 @@ pub(crate) enum Entry {
     TimerFired { at: Visit },
     /// A durable call of a step has its answer, or what it waits for.
     Called { at: Visit, call: Call },
+    /// What was done is undone before the run ends.
+    CompensationBegan { by: EndedBy },
+    /// A visit of a node is undone. The delta has nothing left for the service's reducers.
+    Compensated {
+        at: Visit,
+        attempt: u32,
+        elapsed: Duration,
+        delta: Delta,
+    },
+    /// An attempt to undo a visit failed; without `retry_after` it was the last.
+    CompensationFailed {
+        at: Visit,
+        attempt: u32,
+        elapsed: Duration,
+        failure: StepFailure,
+        retry_after: Option<Duration>,
+    },
     /// What the service's reducers made of the updates of one superstep.
     Resolved { superstep: u32, delta: Delta },
     /// Every node is done.
@@ -65,6 +82,13 @@ pub(crate) enum Entry {
     RunFailed { failure: RunFailure },
     /// The run was cancelled.
     RunCancelled { reason: String },
+}
+
+/// What ends a run that does not complete.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum EndedBy {
+    Failure(RunFailure),
+    Cancellation(String),
 }
 
 /// Which visit of which node, and its place in the order of merging.
@@ -120,6 +144,20 @@ pub(crate) enum Answer {
 }
 
 impl Entry {
+    /// Whether a step wants those who follow its run to know of it at once.
+    pub(crate) fn is_told(&self) -> bool {
+        matches!(
+            self,
+            Self::Called {
+                call: Call {
+                    answer: Answer::Emitted(_),
+                    ..
+                },
+                ..
+            }
+        )
+    }
+
     /// The message that the entry takes out of the inbox.
     pub(crate) fn message(&self) -> Option<MessageId> {
         match self {
@@ -185,6 +223,7 @@ pub(crate) fn fold_state(input: Value, journal: &[Recorded]) -> Result<Value, Fo
             Entry::NodeCompleted { at, delta, .. } => Some((at.superstep, at.member, delta)),
             Entry::Resolved { superstep, delta } => Some((*superstep, RESOLVED_MEMBER, delta)),
             Entry::Signalled { at, delta, .. } => Some((at.superstep, SIGNALLED_MEMBER, delta)),
+            Entry::Compensated { at, delta, .. } => Some((at.superstep, at.member, delta)),
             _ => None,
         })
         .collect();
@@ -209,6 +248,13 @@ pub(crate) fn node_records(journal: &[Recorded]) -> Vec<NodeRecord> {
             Entry::TimerFired { at } => Some((at, "after a time".to_owned())),
             _ => None,
         };
+        if let Some((at, compensation)) = compensation(entry, *recorded_at) {
+            let place = places.get(&(&at.node, at.visit)).copied();
+            if let Some(record) = place.and_then(|place| records.get_mut(place)) {
+                record.compensation = Some(compensation);
+            }
+            continue;
+        }
         if let Some((at, branch)) = way_out {
             let place = places.get(&(&at.node, at.visit)).copied();
             if let Some(record) = place.and_then(|place| records.get_mut(place)) {
@@ -266,9 +312,42 @@ pub(crate) fn node_records(journal: &[Recorded]) -> Vec<NodeRecord> {
                 delta,
                 error,
                 branch: None,
+                compensation: None,
                 recorded_at: *recorded_at,
             }),
         }
     }
     records
+}
+
+/// What an entry tells of the undoing of a visit.
+fn compensation(
+    entry: &Entry,
+    recorded_at: OffsetDateTime,
+) -> Option<(&Visit, CompensationRecord)> {
+    let (at, attempt, status, error) = match entry {
+        Entry::Compensated { at, attempt, .. } => (at, attempt, NodeStatus::Completed, None),
+        Entry::CompensationFailed {
+            at,
+            attempt,
+            failure,
+            retry_after,
+            ..
+        } => {
+            let status = if retry_after.is_some() {
+                NodeStatus::Retrying
+            } else {
+                NodeStatus::Failed
+            };
+            (at, attempt, status, Some(failure.clone()))
+        }
+        _ => return None,
+    };
+    let record = CompensationRecord {
+        status,
+        attempt: *attempt,
+        error,
+        recorded_at,
+    };
+    Some((at, record))
 }

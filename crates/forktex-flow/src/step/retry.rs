@@ -33,6 +33,9 @@ pub struct RetryPolicy {
     pub backoff: Option<Vec<Duration>>,
     /// How long one attempt may take; `None` for as long as it wants.
     pub timeout: Option<Duration>,
+    /// How long an attempt may go on without [`Ctx::heartbeat`](crate::Ctx::heartbeat); `None` for as
+    /// long as it wants.
+    pub heartbeat: Option<Duration>,
 }
 
 impl Default for RetryPolicy {
@@ -41,6 +44,7 @@ impl Default for RetryPolicy {
             max_attempts: MAX_ATTEMPTS_DEFAULT,
             backoff: None,
             timeout: None,
+            heartbeat: None,
         }
     }
 }
@@ -72,6 +76,7 @@ mod tests {
             max_attempts: 6,
             backoff: Some(vec![Duration::from_secs(10), Duration::from_mins(1)]),
             timeout: None,
+            heartbeat: None,
         };
         let delays: Vec<_> = (1..=6)
             .map(|failed| policy.delay_after(failed, 0.0))

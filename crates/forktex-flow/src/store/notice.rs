@@ -2,6 +2,8 @@
 //! What processes tell each other by LISTEN and NOTIFY: hints that save a second of polling, never the
 //! truth. A notice that is lost costs time and nothing else.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use forktex_db::DbError;
 
@@ -21,6 +23,8 @@ pub(crate) enum Notice {
     Cancelling(InstanceId),
     /// A run has ended.
     Ended(InstanceId),
+    /// A step has told something that those who follow its run want to know at once.
+    Progress(InstanceId),
 }
 
 /// Sends notices; several in one statement.
@@ -53,9 +57,15 @@ pub(crate) fn encode(notices: &[Notice]) -> Vec<String> {
         Notice::Ended(instance) => Some(instance),
         _ => None,
     });
+    let progress = notices.iter().filter_map(|notice| match notice {
+        Notice::Progress(instance) => Some(instance),
+        _ => None,
+    });
+    let progress: BTreeSet<&InstanceId> = progress.collect();
     for (word, instances) in [
         ("cancelling", cancelling.collect::<Vec<_>>()),
         ("ended", ended.collect()),
+        ("progress", progress.into_iter().collect()),
     ] {
         for chunk in instances.chunks(IDENTIFIERS_MAX) {
             let identifiers = chunk
@@ -76,6 +86,7 @@ pub(crate) fn decode(text: &str) -> Vec<Notice> {
         Some("message") => return vec![Notice::Message],
         Some("cancelling") => Notice::Cancelling,
         Some("ended") => Notice::Ended,
+        Some("progress") => Notice::Progress,
         _ => return Vec::new(),
     };
     words

@@ -5,6 +5,7 @@
 //! is short. Whatever else is to reach a run must not lock it.
 
 mod checkpoint_arrays;
+mod control;
 mod messages;
 pub(crate) mod notify;
 mod pulse;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{self, PgConnection, Row};
-use forktex_db::{Db, DbError};
+use forktex_db::{Db, DbError, Transaction};
 use uuid::Uuid;
 
 use super::{
@@ -276,7 +277,7 @@ impl Store for PostgresStore {
         for run in runs {
             outcomes.push(match inserted.remove(&run.instance_id) {
                 Some(started) => started,
-                None => self.existing(run).await?,
+                None => self.existing(&mut connection, run).await?,
             });
         }
         Ok(outcomes)
@@ -372,39 +373,66 @@ impl Store for PostgresStore {
 
     async fn commit_alone(&self, checkpoint: &Checkpoint) -> Result<Committed, DbError> {
         self.db
-            .transaction(async |tx| -> Result<Committed, DbError> {
-                let locked = sqlx::query(self.statements.lock_run.clone())
-                    .bind(checkpoint.instance_id.0)
-                    .fetch_optional(tx.connection())
-                    .await?;
-                let Some(locked) = locked else {
-                    return Ok(Committed::Fenced);
-                };
-                let epoch: i64 = locked.try_get("epoch")?;
-                let sequence: i64 = locked.try_get("sequence")?;
-                if Epoch(epoch) != checkpoint.epoch {
-                    return Ok(Committed::Fenced);
-                }
-                if sequence >= checkpoint.first_sequence {
-                    // An earlier call was committed and its answer lost: only an owner writes here.
-                    return Ok(Committed::Written);
-                }
-                if locked.try_get::<bool, _>("is_cancelling")? && !checkpoint.is_cancelling {
-                    let reason: Option<String> = locked.try_get("cancel_reason")?;
-                    return Ok(Committed::CancelRequested {
-                        reason: reason.unwrap_or_default(),
-                    });
-                }
-                if locked.try_get::<bool, _>("is_paused")? && !checkpoint.is_pausing {
-                    return Ok(Committed::PauseRequested);
-                }
-                self.commit_on(tx.connection(), std::slice::from_ref(checkpoint))
-                    .await?;
-                self.insert_runs(tx.connection(), &checkpoint.children)
-                    .await?;
-                Ok(Committed::Written)
-            })
+            .transaction(async |tx| self.commit_in(tx, checkpoint).await)
             .await
+    }
+
+    fn database(&self) -> Option<Db> {
+        Some(self.db.clone())
+    }
+
+    async fn commit_in(
+        &self,
+        transaction: &mut Transaction,
+        checkpoint: &Checkpoint,
+    ) -> Result<Committed, DbError> {
+        let connection = transaction.connection();
+        let locked = sqlx::query(self.statements.lock_run.clone())
+            .bind(checkpoint.instance_id.0)
+            .fetch_optional(&mut *connection)
+            .await?;
+        let Some(locked) = locked else {
+            return Ok(Committed::Fenced);
+        };
+        let sequence: i64 = locked.try_get("sequence")?;
+        if Epoch(locked.try_get("epoch")?) != checkpoint.epoch {
+            return Ok(Committed::Fenced);
+        }
+        if sequence >= checkpoint.first_sequence {
+            // An earlier call was committed and its answer lost: only an owner writes here.
+            return Ok(Committed::Written);
+        }
+        if locked.try_get::<bool, _>("is_cancelling")? && !checkpoint.is_cancelling {
+            let reason: Option<String> = locked.try_get("cancel_reason")?;
+            return Ok(Committed::CancelRequested {
+                reason: reason.unwrap_or_default(),
+            });
+        }
+        let undo_reason: Option<String> = locked.try_get("undo_reason")?;
+        if let (Some(reason), false) = (undo_reason, checkpoint.is_undoing) {
+            return Ok(Committed::UndoRequested { reason });
+        }
+        if locked.try_get::<bool, _>("is_paused")? && !checkpoint.is_pausing {
+            return Ok(Committed::PauseRequested);
+        }
+        self.commit_on(&mut *connection, std::slice::from_ref(checkpoint))
+            .await?;
+        self.insert_runs(connection, &checkpoint.children).await?;
+        Ok(Committed::Written)
+    }
+
+    async fn start_in(
+        &self,
+        transaction: &mut Transaction,
+        run: &NewRun,
+    ) -> Result<Started, DbError> {
+        let runs = std::slice::from_ref(run);
+        let connection = transaction.connection();
+        let inserted = self.insert_runs(&mut *connection, runs).await?;
+        match inserted.into_values().next() {
+            Some(started) => Ok(started),
+            None => self.existing(connection, run).await,
+        }
     }
 
     async fn hand_back(
@@ -583,7 +611,13 @@ impl PostgresStore {
             )
             .bind(
                 births
+                    .clone()
                     .map(|birth| birth.is_some_and(|birth| birth.waits_for_turn))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                runs.iter()
+                    .map(|run| run.deadline.map(microseconds))
                     .collect::<Vec<_>>(),
             )
             .fetch_all(connection)
@@ -602,14 +636,18 @@ impl PostgresStore {
             .collect()
     }
 
-    async fn existing(&self, run: &NewRun) -> Result<Started, DbError> {
+    async fn existing(
+        &self,
+        connection: &mut PgConnection,
+        run: &NewRun,
+    ) -> Result<Started, DbError> {
         let row = sqlx::query(self.statements.find_by_idempotency_key.clone())
             .bind(run.namespace.as_str())
             .bind(run.workflow_name.as_str())
             .bind(run.idempotency_key.as_deref())
             .bind(i32::try_from(run.version).unwrap_or(i32::MAX))
             .bind(Json(&run.input))
-            .fetch_one(self.db.pool())
+            .fetch_one(connection)
             .await?;
         Ok(Started::Existing {
             instance_id: InstanceId(row.try_get("instance_id")?),

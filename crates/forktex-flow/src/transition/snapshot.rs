@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
@@ -10,7 +11,7 @@ use crate::compile::plan::{Exit, NodeIndex, Plan, StageIndex, Target};
 use crate::definition::topology::EdgeWait;
 use crate::identifier::NodeName;
 use crate::instance::InstanceStatus;
-use crate::instance::journal::{Answer, Call, Entry, Recorded, Visit};
+use crate::instance::journal::{Answer, Call, EndedBy, Entry, Recorded, Visit};
 use crate::state::delta::Delta;
 
 /// Where a run is: node, visit and what is recorded of each; never a count of calls.
@@ -21,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) position: Position,
     pub(super) superstep: u32,
     visits: Vec<u32>,
+    /// The visits that completed and can be undone, in the order of their completion.
+    undoable: Vec<(NodeIndex, u32)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +44,15 @@ pub(crate) enum Position {
         stage: StageIndex,
         /// When the stage was done, by the database's clock.
         since: OffsetDateTime,
+    },
+    /// What was done is undone, the last first, before the run ends.
+    Undoing {
+        by: EndedBy,
+        member: Member,
+    },
+    /// All that can be undone is, and the end is not recorded yet.
+    Undone {
+        by: EndedBy,
     },
     /// Every stage is done, and that is not recorded yet.
     Finished,
@@ -91,6 +103,7 @@ impl Snapshot {
             position: Position::Start,
             superstep: 0,
             visits: vec![0; plan.nodes.len()],
+            undoable: Vec::new(),
         }
     }
 
@@ -100,7 +113,9 @@ impl Snapshot {
         let mut snapshot = Self::new(plan);
         let mut merged: Vec<Delta> = Vec::new();
         for recorded in journal {
-            if let Entry::Resolved { delta, .. } | Entry::Signalled { delta, .. } = &recorded.entry
+            if let Entry::Resolved { delta, .. }
+            | Entry::Signalled { delta, .. }
+            | Entry::Compensated { delta, .. } = &recorded.entry
             {
                 merged.push(delta.clone());
             }
@@ -140,7 +155,8 @@ impl Snapshot {
                 .copied()
                 .map(name)
                 .collect(),
-            Position::At { members, .. } => members
+            Position::At { .. } | Position::Undoing { .. } => self
+                .members()
                 .iter()
                 .filter(|member| !member.is_done())
                 .map(|member| name(member.node))
@@ -152,8 +168,39 @@ impl Snapshot {
                 .copied()
                 .map(name)
                 .collect(),
-            Position::Routing { .. } | Position::Finished | Position::Ended(_) => Vec::new(),
+            Position::Routing { .. }
+            | Position::Undone { .. }
+            | Position::Finished
+            | Position::Ended(_) => Vec::new(),
         }
+    }
+
+    /// What runs, or is to run, where the run is.
+    pub(crate) fn members(&self) -> &[Member] {
+        match &self.position {
+            Position::At { members, .. } => members,
+            Position::Undoing { member, .. } => std::slice::from_ref(member),
+            _ => &[],
+        }
+    }
+
+    /// Whether what was done is being undone.
+    pub(crate) fn is_undoing(&self) -> bool {
+        matches!(
+            self.position,
+            Position::Undoing { .. } | Position::Undone { .. }
+        )
+    }
+
+    /// Whether anything can be undone.
+    pub(super) fn has_undoable(&self) -> bool {
+        !self.undoable.is_empty()
+    }
+
+    /// Takes back that the run has completed.
+    pub(crate) fn reopen(&mut self) {
+        self.sequence -= 1;
+        self.position = Position::Finished;
     }
 
     /// What the run waits for between two stages, if it does.
@@ -188,15 +235,16 @@ impl Snapshot {
             Position::At { stage, .. }
             | Position::Routing { stage }
             | Position::Waiting { stage, .. } => i32::try_from(stage.0).unwrap_or(-1),
-            Position::Start | Position::Finished | Position::Ended(_) => -1,
+            Position::Start
+            | Position::Undoing { .. }
+            | Position::Undone { .. }
+            | Position::Finished
+            | Position::Ended(_) => -1,
         }
     }
 
     fn members_where(&self, test: impl Fn(&Member) -> bool) -> Vec<usize> {
-        let Position::At { members, .. } = &self.position else {
-            return Vec::new();
-        };
-        members
+        self.members()
             .iter()
             .enumerate()
             .filter(|(_, member)| test(member))
@@ -206,10 +254,7 @@ impl Snapshot {
 
     /// The time of the earliest next attempt.
     pub(crate) fn next_retry(&self) -> Option<OffsetDateTime> {
-        let Position::At { members, .. } = &self.position else {
-            return None;
-        };
-        members
+        self.members()
             .iter()
             .filter_map(|member| match member.progress {
                 Progress::Retrying { due_at } => Some(due_at),
@@ -219,10 +264,7 @@ impl Snapshot {
     }
 
     pub(crate) fn member(&self, index: usize) -> Option<&Member> {
-        match &self.position {
-            Position::At { members, .. } => members.get(index),
-            _ => None,
-        }
+        self.members().get(index)
     }
 
     /// The journal's words for a member.
@@ -279,6 +321,16 @@ impl Snapshot {
             }
             Entry::SignalRefused { .. } => return Some(None),
             Entry::Called { at, call } => return self.called(plan, at, call).map(|()| None),
+            Entry::CompensationBegan { by } => {
+                self.undo_next(by.clone());
+                return Some(None);
+            }
+            Entry::Compensated { at, .. } => {
+                return self.undone(plan, at, None, now).map(|()| None);
+            }
+            Entry::CompensationFailed {
+                at, retry_after, ..
+            } => return self.undone(plan, at, *retry_after, now).map(|()| None),
             Entry::Resolved { .. } => return Some(None),
             Entry::RunCompleted => return Some(self.end(InstanceStatus::Completed)),
             Entry::RunFailed { .. } => return Some(self.end(InstanceStatus::Failed)),
@@ -297,6 +349,9 @@ impl Snapshot {
         if matches!(progress, Progress::Retrying { .. } | Progress::Failed) {
             member.failed_attempts += 1;
         }
+        if matches!(progress, Progress::Completed(_)) && plan.is_compensated(member.node) {
+            self.undoable.push((member.node, member.visit));
+        }
         member.progress = progress;
         if !members.iter().all(Member::is_done) {
             return Some(None);
@@ -312,6 +367,57 @@ impl Snapshot {
             Exit::Wait(_) => self.position = Position::Waiting { stage, since: now },
         }
         Some(Some(closed))
+    }
+
+    /// Comes to the last visit that is not undone.
+    fn undo_next(&mut self, by: EndedBy) {
+        let Some((node, visit)) = self.undoable.pop() else {
+            self.position = Position::Undone { by };
+            return;
+        };
+        // Each undoing is a superstep of its own, so that its update is folded in its place.
+        self.superstep += 1;
+        let member = Member {
+            node,
+            visit,
+            failed_attempts: 0,
+            progress: Progress::Ready,
+            answers: Arc::default(),
+        };
+        self.position = Position::Undoing { by, member };
+    }
+
+    /// An attempt to undo a visit ended; `retry_after` where another follows.
+    fn undone(
+        &mut self,
+        plan: &Plan,
+        at: &Visit,
+        retry_after: Option<Duration>,
+        now: OffsetDateTime,
+    ) -> Option<()> {
+        let superstep = self.superstep;
+        let Position::Undoing { by, member } = &mut self.position else {
+            return None;
+        };
+        let is_it = *plan.name(member.node) == at.node
+            && member.visit == at.visit
+            && at.superstep == superstep;
+        if !is_it {
+            return None;
+        }
+        match retry_after {
+            Some(delay) => {
+                member.failed_attempts += 1;
+                member.progress = Progress::Retrying {
+                    due_at: now + delay,
+                };
+            }
+            None => {
+                let by = by.clone();
+                self.undo_next(by);
+            }
+        }
+        Some(())
     }
 
     /// Takes the edge that waited for what has come.
@@ -343,8 +449,10 @@ impl Snapshot {
             self.enter(plan, Target::Stage(plan.entry));
         }
         let superstep = self.superstep;
-        let Position::At { members, .. } = &mut self.position else {
-            return None;
+        let members = match &mut self.position {
+            Position::At { members, .. } => members.as_mut_slice(),
+            Position::Undoing { member, .. } => std::slice::from_mut(member),
+            _ => return None,
         };
         let member = members.get_mut(usize::from(at.member))?;
         if *plan.name(member.node) != at.node || at.superstep != superstep {

@@ -5,18 +5,21 @@
 mod calls;
 mod commit;
 mod judge;
+mod transaction;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::{Id, JoinError, JoinSet};
+use time::OffsetDateTime;
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use super::incarnation::RunTokens;
 use super::{Held, Shared};
 use crate::clock::DatabaseClock;
 use crate::compile::CompiledWorkflow;
+use crate::compile::plan::NodeIndex;
 use crate::ctx::call::{CallRequest, Calls};
 use crate::ctx::{Ctx, RunContext};
 use crate::error::failure::{StepFailure, StepFailureKind};
@@ -25,6 +28,7 @@ use crate::instance::journal::Entry;
 use crate::state::delta::Delta;
 use crate::state::erased::AnyState;
 use crate::state::payload;
+use crate::step::retry::RetryPolicy;
 use crate::store::{ClaimedRun, RestsOn, Then};
 use crate::transition::{Awaited, Event, Snapshot, ending, transition};
 use calls::PendingCalls;
@@ -67,7 +71,7 @@ struct Execution {
     /// An upper bound of the state's size.
     state_bytes: usize,
     bodies: JoinSet<BodyResult>,
-    in_flight: HashMap<Id, (usize, Instant)>,
+    in_flight: HashMap<Id, InFlight>,
     /// Where bodies hand in their durable calls.
     requests: mpsc::UnboundedReceiver<CallRequest>,
     requests_sender: mpsc::UnboundedSender<CallRequest>,
@@ -76,9 +80,21 @@ struct Execution {
     is_child: bool,
     /// Whether a pause was asked for: nothing more is started.
     is_pausing: bool,
+    /// Whether it is known that what the run did is to be undone.
+    is_undoing: bool,
+    /// Why the run is to end once what it did is undone, until that has begun.
+    undo_reason: Option<String>,
+    deadline_at: Option<OffsetDateTime>,
     lost_attempts: u32,
     /// The end that the journal tells of, of a run that is active all the same.
     recorded_end: Option<Then>,
+}
+
+/// A body that is running.
+struct InFlight {
+    member: usize,
+    started_at: Instant,
+    abort: AbortHandle,
 }
 
 /// Where the run is after something was committed.
@@ -124,6 +140,9 @@ impl Execution {
             pending_calls: PendingCalls::default(),
             is_child: run.is_child,
             is_pausing: false,
+            is_undoing: snapshot.is_undoing(),
+            undo_reason: run.undo_reason,
+            deadline_at: run.deadline_at,
             instance: run.instance_id,
             epoch: run.epoch,
             context: Arc::new(context),
@@ -172,6 +191,11 @@ impl Execution {
             {
                 return hand_back(held, &RestsOn::Worker, Duration::ZERO).await;
             }
+            if let Some(event) = self.early_end() {
+                let entries = self.decide(event);
+                course = self.commit(held, entries).await;
+                continue;
+            }
             if let Some(awaited) = self.snapshot.awaited(&self.workflow.plan) {
                 course = self.pass_between(held, &awaited).await;
                 continue;
@@ -198,12 +222,40 @@ impl Execution {
         course
     }
 
+    /// What ends the run wherever it is, if anything does.
+    fn early_end(&mut self) -> Option<Event> {
+        if let Some(reason) = self.undo_reason.take() {
+            self.is_undoing = true;
+            return Some(Event::UndoRequested { reason });
+        }
+        let is_over = self
+            .deadline()
+            .is_some_and(|due_at| due_at <= self.clock.now());
+        is_over.then_some(Event::DeadlineExceeded)
+    }
+
+    /// When the run fails; what is being undone is not cut short.
+    fn deadline(&self) -> Option<OffsetDateTime> {
+        self.deadline_at.filter(|_| !self.snapshot.is_undoing())
+    }
+
     /// Waits for a body to end or to call, or for a time to come.
     async fn next_event(&mut self, held: &mut Held) -> Course {
         let until_due = self.until_next_due();
         tokio::select! {
             finished = self.bodies.join_next_with_id() => {
-                let Some(event) = finished.and_then(|finished| self.event(finished)) else {
+                let Some(finished) = finished else {
+                    return Course::Dropped;
+                };
+                let id = match &finished {
+                    Ok((id, _)) => *id,
+                    Err(error) => error.id(),
+                };
+                if !self.in_flight.contains_key(&id) {
+                    // Its transaction ended it already.
+                    return Course::GoesOn;
+                }
+                let Some(event) = self.event(finished) else {
                     return Course::Dropped;
                 };
                 let entries = self.decide(event);
@@ -247,7 +299,7 @@ impl Execution {
                 let Some(state) = self.snapshot.member(member) else {
                     continue;
                 };
-                let policy = &self.workflow.binding(state.node).retry;
+                let policy = self.policy(state.node);
                 let retry_after = policy
                     .delay_after(state.failed_attempts + 1, 0.0)
                     .map(|_| Duration::ZERO);
@@ -271,7 +323,7 @@ impl Execution {
     }
 
     fn launch_due_members(&mut self, held: &Held) {
-        let running: Vec<usize> = self.in_flight.values().map(|(member, _)| *member).collect();
+        let running: Vec<usize> = self.in_flight.values().map(|body| body.member).collect();
         for index in self.snapshot.due_members(self.clock.now()) {
             let Some(member) = self.snapshot.member(index) else {
                 continue;
@@ -280,40 +332,44 @@ impl Execution {
                 continue;
             }
             let binding = self.workflow.binding(member.node);
+            let undo = binding.compensation.as_ref();
+            let undo = undo.filter(|_| self.snapshot.is_undoing());
             let ctx = Ctx::new(
                 Arc::clone(&self.context),
                 self.workflow.plan.name(member.node).clone(),
                 member.visit,
                 member.failed_attempts + 1,
-                self.tokens.told.child_token(),
+                undo.is_some(),
+                // What is undone is undone to its end.
+                match undo {
+                    Some(_) => self.tokens.abandoned.child_token(),
+                    None => self.tokens.told.child_token(),
+                },
                 Some(Calls::new(
                     index,
                     Arc::clone(&member.answers),
                     self.requests_sender.clone(),
+                    held.shared.store.database(),
                 )),
             );
-            let body = Arc::clone(&binding.body);
-            let (state, resources, timeout) = (
-                self.state.clone(),
-                held.shared.resources.clone(),
-                binding.retry.timeout,
-            );
+            let body = Arc::clone(undo.map_or(&binding.body, |undo| &undo.body));
+            let policy = self.policy(member.node);
+            let (timeout, heartbeat) = (policy.timeout, policy.heartbeat);
+            let (state, resources) = (self.state.clone(), held.shared.resources.clone());
+            let beats = ctx.beats();
             let task = self.bodies.spawn(async move {
                 let running = body(ctx, state, resources);
-                match timeout {
-                    None => running.await,
-                    Some(limit) => {
-                        tokio::time::timeout(limit, running)
-                            .await
-                            .unwrap_or_else(|_| {
-                                let message =
-                                    format!("the step took longer than its timeout of {limit:?}");
-                                Err(StepFailure::new(StepFailureKind::Timeout, &message))
-                            })
-                    }
+                tokio::select! {
+                    finished = running => finished,
+                    failure = overdue(timeout, heartbeat, &beats) => Err(failure),
                 }
             });
-            self.in_flight.insert(task.id(), (index, Instant::now()));
+            let in_flight = InFlight {
+                member: index,
+                started_at: Instant::now(),
+                abort: task.clone(),
+            };
+            self.in_flight.insert(task.id(), in_flight);
         }
     }
 
@@ -329,7 +385,9 @@ impl Execution {
                 (id, Err(failure))
             }
         };
-        let (member, started_at) = self.in_flight.remove(&id)?;
+        let InFlight {
+            member, started_at, ..
+        } = self.in_flight.remove(&id)?;
         self.pending_calls.forget(member);
         let elapsed = started_at.elapsed();
         Some(match result.and_then(|delta| self.checked(delta)) {
@@ -342,9 +400,18 @@ impl Execution {
         })
     }
 
+    /// How what runs at a node now is retried.
+    fn policy(&self, node: NodeIndex) -> &RetryPolicy {
+        let binding = self.workflow.binding(node);
+        match &binding.compensation {
+            Some(undo) if self.snapshot.is_undoing() => &undo.retry,
+            _ => &binding.retry,
+        }
+    }
+
     fn failed(&self, member: usize, elapsed: Duration, failure: StepFailure) -> Event {
         let retry_after = self.snapshot.member(member).and_then(|state| {
-            let policy = &self.workflow.binding(state.node).retry;
+            let policy = self.policy(state.node);
             policy.delay_after(state.failed_attempts + 1, fastrand::f64())
         });
         Event::Failed {
@@ -383,14 +450,59 @@ impl Execution {
             workflow: &self.workflow,
             state: &mut self.state,
         };
-        transition(
+        let entries = transition(
             &self.workflow.plan,
             &mut self.snapshot,
             event,
             self.clock.now(),
             &mut judge,
-        )
+        );
+        let is_over = |entry: &Entry| matches!(entry, Entry::CompensationBegan { .. });
+        if entries.iter().any(is_over) || end_of(&entries).is_some() {
+            self.is_undoing |= self.snapshot.is_undoing();
+            self.stop_bodies();
+        }
+        entries
     }
+
+    /// What else was running is of no use any more.
+    fn stop_bodies(&mut self) {
+        for (_, body) in self.in_flight.drain() {
+            body.abort.abort();
+            self.pending_calls.forget(body.member);
+        }
+    }
+}
+
+/// Why a body is given up: it took too long, or too long gave no sign of life.
+async fn overdue(
+    timeout: Option<Duration>,
+    heartbeat: Option<Duration>,
+    beats: &Notify,
+) -> StepFailure {
+    let silent = async {
+        match heartbeat {
+            None => std::future::pending().await,
+            Some(limit) => {
+                while tokio::time::timeout(limit, beats.notified()).await.is_ok() {}
+                format!("the step gave no heartbeat for {limit:?}")
+            }
+        }
+    };
+    let late = async {
+        match timeout {
+            None => std::future::pending().await,
+            Some(limit) => {
+                tokio::time::sleep(limit).await;
+                format!("the step took longer than its timeout of {limit:?}")
+            }
+        }
+    };
+    let message = tokio::select! {
+        message = silent => message,
+        message = late => message,
+    };
+    StepFailure::new(StepFailureKind::Timeout, &message)
 }
 
 /// Refuses values that could not be stored. Returns their size in bytes.

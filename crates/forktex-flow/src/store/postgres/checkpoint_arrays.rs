@@ -38,6 +38,7 @@ pub(super) struct CheckpointArrays {
     fails_fast: Vec<bool>,
     current_nodes: Vec<Option<String>>,
     is_pausing: Vec<bool>,
+    is_undoing: Vec<bool>,
     taken_instance_ids: Vec<Uuid>,
     taken_message_ids: Vec<i64>,
 }
@@ -51,6 +52,7 @@ impl CheckpointArrays {
             arrays.is_cancelling.push(checkpoint.is_cancelling);
             arrays.is_progress.push(checkpoint.is_progress());
             arrays.is_pausing.push(checkpoint.is_pausing);
+            arrays.is_undoing.push(checkpoint.is_undoing);
             arrays.push_then(&checkpoint.then)?;
             arrays
                 .cancel_reasons
@@ -151,6 +153,7 @@ impl CheckpointArrays {
             .bind(&self.taken_message_ids)
             .bind(&self.entry_stages)
             .bind(&self.fails_fast)
+            .bind(&self.is_undoing)
             .fetch_all(connection)
             .await?;
         rows.iter()

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use crate::error::failure::RunFailure;
 use crate::identifier::{DefinitionId, Epoch, InstanceId, Namespace, NodeName, WorkflowName};
-use crate::instance::journal::{Entry, Payload, RESOLVED_MEMBER, Recorded, Visit};
+use crate::instance::journal::{EndedBy, Entry, Payload, RESOLVED_MEMBER, Recorded, Visit};
 use crate::instance::outcome::Outcome;
 use crate::instance::{Instance, InstanceStatus, WaitingOn};
 use crate::store::ClaimedRun;
@@ -80,6 +80,43 @@ impl JournalColumns {
                     ..Payload::default()
                 }),
             ),
+            Entry::CompensationBegan {
+                by: EndedBy::Failure(failure),
+            } => (
+                13,
+                Some(Payload {
+                    run_failure: Some(failure.clone()),
+                    ..Payload::default()
+                }),
+            ),
+            Entry::CompensationBegan {
+                by: EndedBy::Cancellation(reason),
+            } => (
+                13,
+                Some(Payload {
+                    reason: Some(reason.clone()),
+                    ..Payload::default()
+                }),
+            ),
+            Entry::Compensated { delta, .. } => (
+                14,
+                Some(Payload {
+                    delta: Some(delta.clone()),
+                    ..Payload::default()
+                }),
+            ),
+            Entry::CompensationFailed {
+                failure,
+                retry_after,
+                ..
+            } => (
+                15,
+                Some(Payload {
+                    failure: Some(failure.clone()),
+                    retry_after_us: retry_after.map(|delay| microseconds(delay).unsigned_abs()),
+                    ..Payload::default()
+                }),
+            ),
             Entry::Signalled {
                 message,
                 signal,
@@ -142,6 +179,18 @@ impl JournalColumns {
                 attempt,
                 elapsed,
                 ..
+            }
+            | Entry::Compensated {
+                at,
+                attempt,
+                elapsed,
+                ..
+            }
+            | Entry::CompensationFailed {
+                at,
+                attempt,
+                elapsed,
+                ..
             } => Self {
                 attempt: clamped(*attempt),
                 elapsed_us: microseconds(*elapsed),
@@ -158,7 +207,10 @@ impl JournalColumns {
                 member: i16::MAX,
                 ..columns
             },
-            Entry::RunCompleted | Entry::RunFailed { .. } | Entry::RunCancelled { .. } => columns,
+            Entry::RunCompleted
+            | Entry::RunFailed { .. }
+            | Entry::RunCancelled { .. }
+            | Entry::CompensationBegan { .. } => columns,
         })
     }
 
@@ -233,6 +285,25 @@ pub(crate) fn recorded(row: &PgRow) -> Result<Recorded, DbError> {
             signal: payload.signal.ok_or_else(missing)?,
             delta: payload.delta.unwrap_or_default(),
         },
+        13 => Entry::CompensationBegan {
+            by: match payload.run_failure {
+                Some(failure) => EndedBy::Failure(failure),
+                None => EndedBy::Cancellation(payload.reason.ok_or_else(missing)?),
+            },
+        },
+        14 => Entry::Compensated {
+            at: at()?,
+            attempt: number("attempt")?,
+            elapsed,
+            delta: payload.delta.unwrap_or_default(),
+        },
+        15 => Entry::CompensationFailed {
+            at: at()?,
+            attempt: number("attempt")?,
+            elapsed,
+            failure: payload.failure.ok_or_else(missing)?,
+            retry_after: payload.retry_after_us.map(Duration::from_micros),
+        },
         10 => Entry::TimerFired { at: at()? },
         11 => Entry::Called {
             at: at()?,
@@ -268,6 +339,8 @@ pub(crate) fn claimed(row: &PgRow) -> Result<(ClaimedRun, bool), DbError> {
         metadata,
         journal: Vec::new(),
         is_child: row.try_get("is_child")?,
+        deadline_at: row.try_get("deadline_at")?,
+        undo_reason: row.try_get("undo_reason")?,
         lost_attempts: u32::from(lost_attempts.unsigned_abs()),
         claimed_at: row.try_get("claimed_at")?,
     };

@@ -116,12 +116,16 @@ impl Execution {
             && self
                 .in_flight
                 .values()
-                .all(|(member, _)| self.pending_calls.waits(*member))
+                .all(|body| self.pending_calls.waits(body.member))
     }
 
     /// How long until something is due while bodies are running.
     pub(super) fn until_next_due(&self) -> Option<Duration> {
-        let times = [self.pending_calls.next_time(), self.snapshot.next_retry()];
+        let times = [
+            self.pending_calls.next_time(),
+            self.snapshot.next_retry(),
+            self.deadline(),
+        ];
         let time = times.into_iter().flatten().min();
         let until_time = time.map(|time| self.until(time));
         let until_look = self
@@ -134,6 +138,12 @@ impl Execution {
 
     /// Takes in a call: gives the answer that is recorded, records it, or keeps it as pending.
     pub(super) async fn take_call(&mut self, held: &mut Held, request: CallRequest) -> Course {
+        if let Ask::Commit { transaction, delta } = request.ask {
+            // The body ends by it, and needs no reply.
+            return self
+                .commit_transaction(held, request.member, *transaction, delta)
+                .await;
+        }
         let Some(member) = self.snapshot.member(request.member) else {
             return Course::GoesOn;
         };
@@ -189,6 +199,8 @@ impl Execution {
                 self.pending_calls.push(request, needs);
                 Course::GoesOn
             }
+            // Taken by value above.
+            (Ask::Commit { .. }, None) => Course::GoesOn,
             (_, Some(answer)) => {
                 let _ = request.reply.send(Ok(Reply::Answer(answer)));
                 Course::GoesOn
@@ -428,6 +440,7 @@ impl Execution {
             idempotency_key: None,
             priority: 0,
             worker_id: None,
+            deadline: None,
             birth: Some(Birth {
                 parent_id: self.instance,
                 sibling_group: sibling_group.clone(),

@@ -24,8 +24,42 @@ impl Execution {
                 Course::GoesOn
             };
         }
-        let checkpoint = self.checkpoint(held, entries);
+        let mut checkpoint = self.checkpoint(held, entries);
+        if let Err(course) = self.look_before_rest(held, &mut checkpoint).await {
+            return course;
+        }
         self.commit_checkpoint(held, checkpoint).await
+    }
+
+    /// What the entries tell is kept; what comes next is to undo it, even where the last node is done.
+    pub(super) fn begin_undo(&mut self, held: &Held, checkpoint: &mut Checkpoint, reason: String) {
+        if let Some(Entry::RunCompleted) = checkpoint.entries.last() {
+            checkpoint.entries.pop();
+            self.snapshot.reopen();
+        }
+        self.is_undoing = true;
+        let entries = self.decide(Event::UndoRequested { reason });
+        checkpoint.entries.extend(entries);
+        checkpoint.then = self.then(held, &checkpoint.entries);
+        checkpoint.is_undoing = true;
+        checkpoint.stage = self.snapshot.stage();
+    }
+
+    /// What was delivered before the run was claimed would not wake it again: looks before it rests.
+    pub(super) async fn look_before_rest(
+        &self,
+        held: &Held,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<(), Course> {
+        if let Then::Wait(Rest {
+            on: RestsOn::Signal(names),
+            ..
+        }) = &checkpoint.then
+            && self.oldest_signal(held, names).await?.is_some()
+        {
+            checkpoint.then = Then::Continue;
+        }
+        Ok(())
     }
 
     pub(super) async fn commit_checkpoint(
@@ -40,6 +74,10 @@ impl Execution {
                     tracing::debug!(instance = %self.instance, "a run was taken over; this worker's output is refused");
                     self.tokens.told.cancel();
                     return Course::Left;
+                }
+                Ok(Committed::UndoRequested { reason }) => {
+                    self.tokens.told.cancel();
+                    self.begin_undo(held, &mut checkpoint, reason);
                 }
                 Ok(Committed::PauseRequested) => {
                     self.is_pausing = true;
@@ -78,6 +116,7 @@ impl Execution {
             then,
             is_cancelling: false,
             is_pausing: self.is_pausing,
+            is_undoing: self.is_undoing,
             stage: self.snapshot.stage(),
             children: Vec::new(),
         }
@@ -91,10 +130,11 @@ impl Execution {
         if !self.in_flight.is_empty() {
             return Then::Continue;
         }
-        let rest = |on, wake_after| {
+        let until_deadline = self.deadline().map(|due_at| self.until(due_at));
+        let rest = |on, wake_after: Option<Duration>| {
             Then::Wait(Rest {
                 on,
-                wake_after,
+                wake_after: wake_after.into_iter().chain(until_deadline).min(),
                 current_nodes: self.snapshot.current_nodes(&self.workflow.plan),
             })
         };
@@ -120,7 +160,8 @@ impl Execution {
         let mut checkpoint = self.checkpoint(held, Vec::new());
         if let Some((on, due_at)) = self.pending_calls.rests_on() {
             let retry_at = self.snapshot.next_retry();
-            let wake_at = [due_at, retry_at].into_iter().flatten().min();
+            let times = [due_at, retry_at, self.deadline()];
+            let wake_at = times.into_iter().flatten().min();
             checkpoint.then = Then::Wait(Rest {
                 on,
                 wake_after: wake_at.map(|wake_at| self.until(wake_at)),
@@ -135,9 +176,13 @@ impl Execution {
         Duration::try_from(due_at - self.clock.now()).unwrap_or_default()
     }
 
-    fn written(&mut self, held: &mut Held, checkpoint: &Checkpoint) -> Course {
+    pub(super) fn written(&mut self, held: &mut Held, checkpoint: &Checkpoint) -> Course {
         if checkpoint.is_progress() {
             held.clear_suspicion();
+        }
+        if !checkpoint.entries.is_empty() {
+            let is_told = checkpoint.entries.iter().any(Entry::is_told);
+            held.shared.announcer.progressed(self.instance, is_told);
         }
         match &checkpoint.then {
             Then::Continue => Course::GoesOn,

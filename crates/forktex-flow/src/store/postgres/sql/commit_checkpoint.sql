@@ -4,7 +4,7 @@
 WITH held AS (
     SELECT instance_id FROM forktex_flow.active
     WHERE instance_id = $1 AND epoch = $2 AND cancel_requested_at IS NULL AND losses = 0
-      AND paused_at IS NULL
+      AND paused_at IS NULL AND undo_reason IS NULL
     FOR NO KEY UPDATE
 )
 INSERT INTO forktex_flow.journal (

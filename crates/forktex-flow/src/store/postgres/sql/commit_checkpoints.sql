@@ -9,10 +9,11 @@ WITH run AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::bigint[], $3::boolean[], $4::bigint[], $5::text[], $6::text[], $7::text[],
         $18::boolean[], $19::text[], $20::text[], $21::integer[], $22::text[], $23::boolean[],
-        $27::boolean[]
+        $27::boolean[], $28::boolean[]
     ) AS run (
         instance_id, epoch, is_cancelling, wake_after_us, status, failure, cancel_reason, is_progress,
-        waits_on, waiting_signals, waiting_children, current_nodes, is_pausing, fails_fast
+        waits_on, waiting_signals, waiting_children, current_nodes, is_pausing, fails_fast,
+        is_undoing
     )
 ), held AS MATERIALIZED (
     SELECT run.instance_id, run.wake_after_us, run.status, run.failure, run.cancel_reason,
@@ -26,6 +27,7 @@ WITH run AS (
     WHERE active.epoch = run.epoch
       AND (active.cancel_requested_at IS NULL OR run.is_cancelling)
       AND (active.paused_at IS NULL OR run.is_pausing)
+      AND (active.undo_reason IS NULL OR run.is_undoing)
     ORDER BY active.instance_id
     FOR NO KEY UPDATE OF active SKIP LOCKED
 ), journalled AS (

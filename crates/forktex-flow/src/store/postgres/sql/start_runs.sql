@@ -6,11 +6,11 @@ WITH given AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::integer[], $6::jsonb[], $7::jsonb[],
         $8::text[], $9::text[], $10::smallint[], $11::uuid[], $12::uuid[], $13::text[],
-        $14::boolean[]
+        $14::boolean[], $15::bigint[]
     ) AS given (
         instance_id, definition_id, namespace, workflow_name, workflow_version, input, metadata,
         triggered_by, idempotency_key, priority, wanted_worker_id, parent_id, sibling_group,
-        waits_for_turn
+        waits_for_turn, deadline_us
     )
 ), run AS (
     SELECT given.*, worker.worker_id
@@ -34,14 +34,15 @@ WITH given AS (
 ), activated AS (
     INSERT INTO forktex_flow.active (
         instance_id, definition_id, priority, epoch, worker_id, ready_at, waits_on, parent_id,
-        sibling_group
+        sibling_group, deadline_at
     )
     SELECT run.instance_id, run.definition_id, run.priority,
            CASE WHEN run.worker_id IS NULL THEN 0 ELSE 1 END,
            run.worker_id,
            CASE WHEN run.worker_id IS NULL AND NOT run.waits_for_turn THEN now() END,
            CASE WHEN run.waits_for_turn THEN 'turn' END,
-           run.parent_id, run.sibling_group
+           run.parent_id, run.sibling_group,
+           now() + run.deadline_us * interval '1 microsecond'
     FROM run JOIN inserted ON inserted.instance_id = run.instance_id
 )
 SELECT run.instance_id, run.worker_id IS NOT NULL AS is_claimed, clock_timestamp() AS claimed_at

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! Pausing, forking and following on Postgres.
+
+use async_trait::async_trait;
+use forktex_db::DbError;
+use forktex_db::sqlx::postgres::PgRow;
+use forktex_db::sqlx::{self, Row};
+
+use super::PostgresStore;
+use super::row::{self, unreadable};
+use crate::identifier::InstanceId;
+use crate::instance::InstanceStatus;
+use crate::instance::journal::Recorded;
+use crate::store::control::{ControlStore, Fork, Paused};
+
+#[async_trait]
+impl ControlStore for PostgresStore {
+    async fn pause(&self, instance: InstanceId, is_paused: bool) -> Result<Paused, DbError> {
+        let row = sqlx::query(self.statements.pause_run.clone())
+            .bind(instance.0)
+            .bind(is_paused)
+            .fetch_optional(self.db.pool())
+            .await?;
+        paused(row.as_ref(), "is_changed")
+    }
+
+    async fn request_undo(&self, instance: InstanceId, reason: &str) -> Result<Paused, DbError> {
+        let row = sqlx::query(self.statements.request_undo.clone())
+            .bind(instance.0)
+            .bind(reason)
+            .fetch_optional(self.db.pool())
+            .await?;
+        paused(row.as_ref(), "is_asked")
+    }
+
+    async fn fork(&self, fork: &Fork) -> Result<bool, DbError> {
+        let started: i64 = sqlx::query_scalar(self.statements.fork_run.clone())
+            .bind(fork.source.0)
+            .bind(fork.instance_id.0)
+            .bind(fork.triggered_by)
+            .bind(&fork.sequences)
+            .fetch_one(self.db.pool())
+            .await?;
+        Ok(started == 1)
+    }
+
+    async fn events(
+        &self,
+        instance: InstanceId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, DbError> {
+        let rows = sqlx::query(self.statements.read_events.clone())
+            .bind(instance.0)
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(self.db.pool())
+            .await?;
+        rows.iter().map(row::recorded).collect()
+    }
+}
+
+/// What a statement answers that changes a run which lives.
+fn paused(row: Option<&PgRow>, is_done: &str) -> Result<Paused, DbError> {
+    let Some(row) = row else {
+        return Ok(Paused::NotFound);
+    };
+    if row.try_get(is_done)? {
+        return Ok(Paused::Done);
+    }
+    let status: String = row.try_get("status")?;
+    let status = InstanceStatus::parse(&status).ok_or_else(|| unreadable("status"))?;
+    Ok(Paused::AlreadyTerminal(status))
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! Runs that spawn runs: c43 to c45a.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use forktex::flow::WaitingOn;
+use forktex::flow::prelude::*;
+
+use crate::child;
+use crate::signal::until_waiting;
+use crate::tale::{Cast, Pair, Solo, Tale, line, tale};
+use crate::world::{Gate, World, ended, until};
+
+const CALLED: i16 = 11;
+
+fn tales(count: usize) -> Vec<Tale> {
+    (0..count).map(|number| tale(&number.to_string())).collect()
+}
+
+/// `first` of [`Pair`] maps [`Solo`] over so many tales; the children say their number.
+fn mapping(count: usize, concurrency: usize) -> Cast {
+    Cast::default()
+        .on("first", move |ctx, _| async move {
+            let children = ctx.map(Solo, tales(count)).concurrency(concurrency).await?;
+            Ok(Tale::update().lines(children.into_iter().flat_map(|child| child.lines)))
+        })
+        .on("only", |_, tale| async move {
+            Ok(Tale::update().lines([tale.title]))
+        })
+}
+
+#[tokio::test]
+async fn c43_a_map_runs_each_child_once_and_answers_in_order_across_a_restart() {
+    let world = World::create().await;
+    let gate = Gate::new();
+    let held = gate.clone();
+    let cast = mapping(30, 30).on("only", move |_, tale| {
+        let gate = held.clone();
+        async move {
+            if tale.title == "17" {
+                gate.pass().await;
+            }
+            Ok(Tale::update().lines([tale.title]))
+        }
+    });
+    let builder = world.builder("one", cast).lease(child::LEASE);
+    let flow = builder.build().await.unwrap();
+    flow.start_driver().await.unwrap();
+    let parent = flow.start(Pair, tale("c43")).await.unwrap();
+    gate.until_arrived(1).await;
+    until("the others have ended", async || {
+        world
+            .number("SELECT count(*) FROM forktex_flow.instance WHERE status = 'completed'")
+            .await
+            == 29
+    })
+    .await;
+    // The process goes, with the child and its parent in the midst.
+    drop(flow);
+    let flow = world.builder("two", mapping(30, 30)).build().await.unwrap();
+    flow.start_driver().await.unwrap();
+    let done = ended(&flow.handle(parent.id())).await;
+    assert_eq!(done.status, InstanceStatus::Completed);
+    let mut expected: Vec<String> = (0..30).map(|number| number.to_string()).collect();
+    expected.push("second".to_owned());
+    assert_eq!(done.state["lines"], json!(expected));
+    let children = "SELECT count(*) FROM forktex_flow.instance WHERE parent_id IS NOT NULL";
+    assert_eq!(world.number(children).await, 30);
+    assert_eq!(world.count(parent.id(), CALLED).await, 1);
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn c43_no_more_children_live_at_once_than_the_concurrency_allows() {
+    let world = World::create().await;
+    let (alive, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (living, highest) = (Arc::clone(&alive), Arc::clone(&most));
+    let cast = mapping(40, 3).on("only", move |_, tale| {
+        let (living, highest) = (Arc::clone(&living), Arc::clone(&highest));
+        async move {
+            highest.fetch_max(living.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            living.fetch_sub(1, Ordering::SeqCst);
+            Ok(Tale::update().lines([tale.title]))
+        }
+    });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let parent = flow.start(Pair, tale("c43")).await.unwrap();
+    let done = ended(&parent).await;
+    assert_eq!(done.status, InstanceStatus::Completed);
+    assert_eq!(done.state.lines.len(), 41);
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+    // The parent's body ran when it spawned them and when all had ended, and not for each.
+    let bodies = world.noted(parent.id()).await;
+    assert!(bodies.len() <= 4, "{bodies:?}");
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn c44_a_failed_child_fails_its_parent_for_good_with_the_childs_error() {
+    let world = World::create().await;
+    let cast = Cast::default()
+        .on("first", |ctx, _| async move {
+            let child = ctx.spawn(Solo, tale("child")).await?;
+            let child = ctx.wait(child).await?;
+            Ok(Tale::update().lines(child.lines))
+        })
+        .on("only", |_, _| async move {
+            Err(StepError::fatal("the child's own error"))
+        });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let parent = flow.start(Pair, tale("c44")).await.unwrap();
+    let done = ended(&parent).await;
+    assert_eq!(done.status, InstanceStatus::Failed);
+    let failure = done.failure.unwrap().to_string();
+    assert!(failure.contains("the child's own error"), "{failure}");
+    assert_eq!(done.nodes[0].attempt, 1);
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn c44_a_child_that_failed_is_spawned_anew_where_that_is_asked_for() {
+    let world = World::create().await;
+    let failures = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&failures);
+    let cast = Cast::default()
+        .on("first", |ctx, _| async move {
+            let child = ctx.spawn(Solo, tale("child")).await?;
+            let child = ctx.wait(child).respawn().await?;
+            Ok(Tale::update().lines(child.lines))
+        })
+        .on("only", move |ctx, _| {
+            let count = Arc::clone(&count);
+            async move {
+                if count.fetch_add(1, Ordering::SeqCst) == 0 {
+                    return Err(StepError::fatal("the first child fails"));
+                }
+                line(&ctx)
+            }
+        });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let parent = flow.start(Pair, tale("c44")).await.unwrap();
+    let done = ended(&parent).await;
+    assert_eq!(done.status, InstanceStatus::Completed);
+    assert_eq!(done.state.lines, ["only", "second"]);
+    assert_eq!(done.node("first").unwrap().attempt, 2);
+    assert_eq!(failures.load(Ordering::SeqCst), 2);
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn c44_the_first_failure_has_the_siblings_cancelled() {
+    let world = World::create().await;
+    let cast = mapping(12, 4).on("only", |ctx, tale| async move {
+        if tale.title == "2" {
+            return Err(StepError::fatal("the second is rotten"));
+        }
+        ctx.cancelled().await;
+        Err(StepError::fatal("told to end"))
+    });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let parent = flow.start(Pair, tale("c44")).await.unwrap();
+    let done = ended(&parent).await;
+    assert_eq!(done.status, InstanceStatus::Failed);
+    let failure = done.failure.unwrap().to_string();
+    assert!(failure.contains("the second is rotten"), "{failure}");
+    until("every child has ended", async || {
+        world
+            .number("SELECT count(*) FROM forktex_flow.active")
+            .await
+            == 0
+    })
+    .await;
+    let cancelled = "SELECT count(*) FROM forktex_flow.instance
+        WHERE status = 'cancelled' AND cancel_reason = 'a sibling failed'";
+    assert_eq!(world.number(cancelled).await, 11);
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn c44_where_all_are_waited_for_each_outcome_is_told() {
+    let world = World::create().await;
+    let cast = mapping(0, 1)
+        .on("first", |ctx, _| async move {
+            let settled = ctx.map(Solo, tales(5)).settle().await?;
+            let words = settled.into_iter().map(|outcome| match outcome {
+                Ok(child) => child.lines.concat(),
+                Err(failure) => failure.to_string(),
+            });
+            Ok(Tale::update().lines(words))
+        })
+        .on("only", |ctx, tale| async move {
+            if tale.title == "3" {
+                return Err(StepError::fatal("three fails"));
+            }
+            line(&ctx)
+        });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let parent = flow.start(Pair, tale("c44")).await.unwrap();
+    let lines = ended(&parent).await.state.lines;
+    assert_eq!(lines.iter().filter(|line| *line == "only").count(), 4);
+    assert!(lines[3].contains("three fails"), "{lines:?}");
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn c44_cancelling_a_parent_cancels_its_children_and_theirs() {
+    let world = World::create().await;
+    // `first` of the eldest spawns a pair, whose `first` spawns a solo, which waits for ever.
+    let cast = Cast::default()
+        .on("first", |ctx, parent| async move {
+            if parent.title == "eldest" {
+                let child = ctx.spawn(Pair, tale("middle")).await?;
+                ctx.wait(child).await?;
+            } else {
+                let child = ctx.spawn(Solo, tale("youngest")).await?;
+                ctx.wait(child).await?;
+            }
+            line(&ctx)
+        })
+        .on("only", |ctx, _| async move {
+            ctx.signal_named("never").await?;
+            line(&ctx)
+        });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let eldest = flow.start(Pair, tale("eldest")).await.unwrap();
+    let waiting = "SELECT count(*) FROM forktex_flow.active WHERE waits_on IN ('child', 'signal')";
+    until("all three wait", async || world.number(waiting).await == 3).await;
+    let on = until_waiting(&eldest).await;
+    assert_eq!(on, WaitingOn::Child { remaining: 1 });
+    eldest.cancel("enough").await.unwrap();
+    until("all three have ended", async || {
+        world
+            .number("SELECT count(*) FROM forktex_flow.instance WHERE status = 'cancelled'")
+            .await
+            == 3
+    })
+    .await;
+    assert_eq!(
+        world
+            .number("SELECT count(*) FROM forktex_flow.active")
+            .await,
+        0
+    );
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn c45a_a_thousand_parents_of_ten_children_finish_on_four_slots() {
+    let world = World::create().await;
+    let cast = Cast::default().on("first", |ctx, _| async move {
+        let children = ctx.map(Solo, tales(10)).await?;
+        Ok(Tale::update().total(i64::try_from(children.len())?))
+    });
+    let flow = world
+        .builder("worker", cast)
+        .slots(4)
+        .build()
+        .await
+        .unwrap();
+    flow.start_driver().await.unwrap();
+    let mut starting = tokio::task::JoinSet::new();
+    for lane in 0..10 {
+        let flow = flow.clone();
+        starting.spawn(async move {
+            for number in 0..100 {
+                let title = format!("parent {lane} {number}");
+                flow.start(Pair, tale(&title)).await.unwrap();
+            }
+        });
+    }
+    starting.join_all().await;
+    let completed = "SELECT count(*) FROM forktex_flow.instance WHERE status = 'completed'";
+    let everything = async {
+        while world.number(completed).await < 11_000 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_mins(3), everything).await;
+    assert!(
+        in_time.is_ok(),
+        "{} of 11000",
+        world.number(completed).await
+    );
+    assert_eq!(
+        world
+            .number("SELECT count(*) FROM forktex_flow.active")
+            .await,
+        0
+    );
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_workflow_that_is_not_here_cannot_be_spawned_and_leaves_nothing() {
+    let world = World::create().await;
+    let cast = Cast::default().on("only", |ctx, _| async move {
+        ctx.spawn_named("no.such.workflow", json!({})).await?;
+        line(&ctx)
+    });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let run = flow.start(Solo, tale("parent")).await.unwrap();
+    let done = ended(&run).await;
+    assert_eq!(done.status, InstanceStatus::Failed);
+    assert!(
+        done.failure
+            .unwrap()
+            .to_string()
+            .contains("`no.such.workflow`")
+    );
+    assert_eq!(
+        world
+            .number("SELECT count(*) FROM forktex_flow.instance")
+            .await,
+        1
+    );
+    flow.close().await.unwrap();
+}
