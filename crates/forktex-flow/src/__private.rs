@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use crate::ctx::Ctx;
-pub use crate::definition::binding::Node;
+pub use crate::definition::binding::{Node, Undo};
 pub use crate::definition::graph::Graph;
 pub use crate::definition::pipeline::Pipeline;
 pub use crate::definition::route::Route;

@@ -7,6 +7,7 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Fields, ItemStruct, LitStr, Meta, Path, Token, Type};
 
+use super::step::undo;
 use super::{cfgs, retry};
 use crate::model::pipeline::{Node, Pipeline, Place, Stage};
 use crate::root::Root;
@@ -114,11 +115,13 @@ pub(super) fn node(node: &Node, state: &Type, root: &Root) -> TokenStream {
         .when
         .as_ref()
         .map(|when| quote_spanned!(when.span()=> .when(#when)));
+    let undo = node.compensation.iter().map(|path| undo(path, state, root));
     let retry = retry::calls(&node.retry, root);
     quote! {
         #private::Node::<#state>::of::<#step>()
             #(.named(#name))*
             #when
+            #(.compensate(#undo))*
             #retry
     }
 }

@@ -7,10 +7,11 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{ItemFn, Type};
+use syn::{ItemFn, Path, Type};
 
 use super::{cfgs, retry};
 use crate::model::step::{StateForm, Step};
+use crate::root::Root;
 
 /// Expands a step.
 pub(crate) fn expand(step: &Step, function: &ItemFn) -> TokenStream {
@@ -20,6 +21,15 @@ pub(crate) fn expand(step: &Step, function: &ItemFn) -> TokenStream {
     let marker = marker(function);
     let retry = retry::policy(&step.retry, &step.root);
     let resources = resource_keys(step);
+    let compensation = step.compensation.as_ref().map(|path| {
+        let private = step.root.private();
+        let undo = undo(path, state, &step.root);
+        quote! {
+            fn compensation() -> ::core::option::Option<#private::Undo<#state>> {
+                ::core::option::Option::Some(#undo)
+            }
+        }
+    });
     let body = call(step, ident);
     let writes = step.writes.as_ref();
     let declared = writes.map(writes::constant);
@@ -37,10 +47,17 @@ pub(crate) fn expand(step: &Step, function: &ItemFn) -> TokenStream {
             #declared
             #retry
             #resources
+            #compensation
             #body
         }
         #update
     }
+}
+
+/// The step of that path as one that undoes another.
+pub(super) fn undo(step: &Path, state: &Type, root: &Root) -> TokenStream {
+    let private = root.private();
+    quote_spanned!(step.span()=> #private::Undo::<#state>::of::<#step>())
 }
 
 /// The type of what a step declares to write.

@@ -48,6 +48,7 @@ pub(crate) struct Node {
     /// Another name than the step's.
     pub(crate) name: Option<String>,
     pub(crate) when: Option<Expr>,
+    pub(crate) compensation: Option<Path>,
     pub(crate) retry: Retry,
 }
 
@@ -185,6 +186,7 @@ pub(super) fn check_node(
         step,
         when,
         name,
+        compensate,
         retry,
     } = syntax;
     let (text, culprit) = match &name {
@@ -201,6 +203,7 @@ pub(super) fn check_node(
         step,
         name: name.map(|_| text),
         when,
+        compensation: compensate,
         retry: retry::check(retry, diagnostics),
     }
 }

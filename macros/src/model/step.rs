@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use proc_macro2::Ident;
 use quote::format_ident;
 use syn::ext::IdentExt;
-use syn::{ItemFn, Type};
+use syn::{ItemFn, Path, Type};
 
 use super::retry::{self, Retry};
 use crate::diagnostics::{Diagnostics, message};
@@ -24,6 +24,7 @@ pub(crate) struct Step {
     pub(crate) resources: Vec<Type>,
     pub(crate) output: Type,
     pub(crate) retry: Retry,
+    pub(crate) compensation: Option<Path>,
     pub(crate) writes: Option<Writes>,
     pub(crate) root: Root,
 }
@@ -58,6 +59,11 @@ pub(crate) fn check(
     let writes = options
         .writes
         .map(|fields| check_writes(fields, &function.sig.ident, diagnostics));
+    if let Some(undo) = &options.compensate
+        && undo.get_ident() == Some(&function.sig.ident)
+    {
+        diagnostics.error(undo, message::UNDOES_ITSELF);
+    }
     let update = writes.as_ref().map(|writes| &writes.ident);
     let signature = signature::check(&function.sig, update, diagnostics)?;
     Some(Step {
@@ -66,6 +72,7 @@ pub(crate) fn check(
         resources: signature.resources,
         output: signature.output,
         retry,
+        compensation: options.compensate,
         writes,
         root,
     })

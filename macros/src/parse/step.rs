@@ -8,16 +8,26 @@ use syn::{ItemFn, Path, Token, parenthesized};
 use super::first_word;
 use super::options::{self, CRATE, Known};
 use super::pipeline;
-use super::retry::{BACKOFF, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
+use super::retry::{BACKOFF, HEARTBEAT, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
 use crate::diagnostics::{Diagnostics, message};
 
+pub(crate) const COMPENSATE: Known = ("compensate", "compensate = undo_step");
 const WRITES: Known = ("writes", "writes(field, other_field)");
-const KNOWN: &[Known] = &[MAX_ATTEMPTS, BACKOFF, TIMEOUT, WRITES, CRATE];
+const KNOWN: &[Known] = &[
+    MAX_ATTEMPTS,
+    BACKOFF,
+    TIMEOUT,
+    HEARTBEAT,
+    COMPENSATE,
+    WRITES,
+    CRATE,
+];
 
 /// The options of a step.
 #[derive(Debug, Default)]
 pub(crate) struct StepOptions {
     pub(crate) retry: RetrySyntax,
+    pub(crate) compensate: Option<Path>,
     pub(crate) writes: Option<Vec<Ident>>,
     pub(crate) root: Option<Path>,
 }
@@ -31,6 +41,10 @@ pub(crate) fn parse_options(tokens: TokenStream, diagnostics: &mut Diagnostics) 
                 step.root = Some(options::root(input)?);
                 return Ok(());
             }
+            if key == COMPENSATE.0 {
+                step.compensate = Some(compensation(input)?);
+                return Ok(());
+            }
             if key == WRITES.0 {
                 let fields = writes(input)?;
                 step.writes.get_or_insert_default().extend(fields);
@@ -40,6 +54,13 @@ pub(crate) fn parse_options(tokens: TokenStream, diagnostics: &mut Diagnostics) 
         })
     });
     step
+}
+
+/// The path of the step that undoes another.
+pub(super) fn compensation(input: ParseStream) -> syn::Result<Path> {
+    let start = input.span();
+    let path = input.call(Path::parse_mod_style);
+    path.map_err(|_| syn::Error::new(start, message::write_option(COMPENSATE.1)))
 }
 
 /// The names of fields in parentheses.

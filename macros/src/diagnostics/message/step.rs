@@ -36,6 +36,11 @@ pub(crate) fn duplicate_write(field: &impl Display) -> String {
     format!("`writes` names the field `{field}` twice: keep one")
 }
 
+pub(crate) const ZERO_HEARTBEAT: &str = "`heartbeat` must be longer than zero";
+
+pub(crate) const UNDOES_ITSELF: &str =
+    "a step cannot undo itself: name another step, `compensate = undo_step`";
+
 /// The part of a signature that is wrong, and the whole as it should be.
 pub(crate) fn signature(what: impl Display, expected: &str) -> String {
     with_help(what, format!("expected `{expected}`"))
