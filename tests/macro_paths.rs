@@ -24,4 +24,9 @@ fn both_ways_make_the_same_workflow() {
     assert_eq!(swept.topology().nodes[0].name, "sweep_shelves");
     assert_eq!(swept.schedule().unwrap().timezone_name(), "Asia/Tokyo");
     assert_eq!(renamed::Weigh::declare().topology().edges.len(), 4);
+    let (one, other) = (facade::Collect::declare(), renamed::Collect::declare());
+    assert_eq!(one.topology(), other.topology());
+    assert_eq!(one.topology().edges.len(), 5);
+    let (one, other) = (facade::OwnState::declare(), renamed::OwnState::declare());
+    assert_eq!(one.topology(), other.topology());
 }

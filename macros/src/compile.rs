@@ -44,7 +44,7 @@ pub(crate) fn step(options: TokenStream, item: &TokenStream, root: Root) -> Toke
     }
     match checked {
         Some(step) if diagnostics.is_empty() => expand::step::expand(&step, &function),
-        _ => fallback::step(&function, &root, diagnostics),
+        checked => fallback::step(&function, checked.as_ref(), &root, diagnostics),
     }
 }
 
@@ -108,6 +108,16 @@ pub(crate) fn route(input: TokenStream, root: Root) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let expansion = parse::route::parse(input, &mut diagnostics)
         .map(|route| expand::route::expand(&route, root));
+    let errors = diagnostics.into_tokens();
+    quote!(#expansion #errors)
+}
+
+/// `#[derive(Signal)]`.
+pub(crate) fn signal(input: TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let expansion = parse::signal::parse(input, &mut diagnostics)
+        .map(|syntax| model::signal::check(syntax, root, &mut diagnostics))
+        .map(|signal| expand::signal::expand(&signal));
     let errors = diagnostics.into_tokens();
     quote!(#expansion #errors)
 }

@@ -8,6 +8,7 @@ mod retry;
 pub(crate) mod route;
 mod schedule;
 pub(crate) mod scheduled;
+pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod step;
 

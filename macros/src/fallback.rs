@@ -10,6 +10,7 @@ use crate::diagnostics::Diagnostics;
 use crate::expand;
 use crate::model;
 use crate::model::pipeline::Place;
+use crate::model::step::Step;
 use crate::root::Root;
 
 /// The item as it was written.
@@ -19,7 +20,13 @@ pub(crate) fn item(item: &TokenStream, diagnostics: Diagnostics) -> TokenStream 
 }
 
 /// The function, and a step on every state that does nothing.
-pub(crate) fn step(function: &ItemFn, root: &Root, diagnostics: Diagnostics) -> TokenStream {
+pub(crate) fn step(
+    function: &ItemFn,
+    checked: Option<&Step>,
+    root: &Root,
+    diagnostics: Diagnostics,
+) -> TokenStream {
+    let writes = checked.and_then(|step| expand::step::declared(step, function));
     let (private, ident) = (root.private(), &function.sig.ident);
     let marker = expand::step::marker(function);
     let cfgs = expand::cfgs(&function.attrs);
@@ -39,6 +46,7 @@ pub(crate) fn step(function: &ItemFn, root: &Root, diagnostics: Diagnostics) -> 
                 ::std::boxed::Box::pin(async { ::core::result::Result::Ok(::core::default::Default::default()) })
             }
         }
+        #writes
         #errors
     }
 }
@@ -51,7 +59,7 @@ pub(crate) fn scheduled(
     diagnostics: Diagnostics,
 ) -> TokenStream {
     let structure = model::scheduled::structure(function);
-    let step = step(function, root, diagnostics);
+    let step = step(function, None, root, diagnostics);
     let workflow = pipeline(&structure, place, root, Diagnostics::default());
     quote!(#step #workflow)
 }

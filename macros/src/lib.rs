@@ -102,6 +102,18 @@ pub fn derive_route_through_facade(input: TokenStream) -> TokenStream {
     compile::route(input.into(), Root::Facade).into()
 }
 
+/// Documented where `forktex_flow` re-exports it.
+#[proc_macro_derive(Signal, attributes(signal))]
+pub fn derive_signal(input: TokenStream) -> TokenStream {
+    compile::signal(input.into(), Root::Flow).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_derive(SignalThroughFacade, attributes(signal))]
+pub fn derive_signal_through_facade(input: TokenStream) -> TokenStream {
+    compile::signal(input.into(), Root::Facade).into()
+}
+
 /// Documented where `forktex_db` re-exports it.
 #[proc_macro_derive(Model, attributes(model))]
 pub fn derive_model(input: TokenStream) -> TokenStream {

@@ -14,6 +14,7 @@ mod rename;
 pub(crate) mod retry;
 pub(crate) mod schedule;
 pub(crate) mod scheduled;
+pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod step;
 mod types;

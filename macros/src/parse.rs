@@ -10,6 +10,7 @@ pub(crate) mod route;
 pub(crate) mod schedule;
 pub(crate) mod scheduled;
 pub(crate) mod serde;
+pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod step;
 

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::tale::{Tale, TaleUpdate, act};
 
 /// A line of a tale, told from outside.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Signal, Debug, Clone, Serialize, Deserialize)]
+#[signal("tale.told")]
 pub(crate) struct Told {
     pub(crate) line: String,
     pub(crate) amount: i64,
@@ -25,10 +26,6 @@ pub(crate) fn told(line: &str, amount: i64) -> Told {
     }
 }
 
-impl Signal for Told {
-    const NAME: &'static str = "tale.told";
-}
-
 impl From<Told> for TaleUpdate {
     fn from(told: Told) -> Self {
         Tale::update().lines([told.line]).total(told.amount)
@@ -36,12 +33,9 @@ impl From<Told> for TaleUpdate {
 }
 
 /// The end of a tale.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Signal, Debug, Clone, Serialize, Deserialize)]
+#[signal("tale.closed")]
 pub(crate) struct Closed {}
-
-impl Signal for Closed {
-    const NAME: &'static str = "tale.closed";
-}
 
 impl From<Closed> for TaleUpdate {
     fn from(_: Closed) -> Self {
@@ -63,59 +57,36 @@ fn enough(tale: &Tale) -> Enough {
     }
 }
 
+/// Waits behind `open` for a line, which ends it, or for half a second.
+#[graph(
+    name = "mail.onboarding", version = 1, state = Tale,
+    nodes = { open: act, verified: act, expired: act },
+    entry = open, terminal = [verified, expired],
+    topology = [
+        wait_edge(open, verified, on = Told),
+        wait_edge(open, expired, after = "500ms"),
+    ],
+)]
+pub(crate) struct Onboarding;
+
+/// Takes lines, one at a time, until their amounts are enough; or is closed.
+#[graph(
+    name = "mail.listening", version = 1, state = Tale,
+    nodes = { listen: act, judge: act, close: act },
+    entry = listen, terminal = close,
+    topology = [
+        wait_edge(listen, judge, on = Told),
+        wait_edge(listen, close, on = Closed),
+        conditional(judge, enough, { Enough::No => listen, Enough::Yes => close }),
+    ],
+)]
+pub(crate) struct Listening;
+
 fn node(name: &str) -> Node<Tale> {
     Node::of::<act>().named(name)
 }
 
-/// Waits behind `open` for a line, which ends it, or for half a second.
-pub(crate) struct Onboarding;
-
-impl Workflow for Onboarding {
-    type State = Tale;
-    const NAME: &'static str = "mail.onboarding";
-    const VERSION: u32 = 1;
-
-    fn declare() -> Declaration {
-        Graph::new(Self::NAME, Self::VERSION)
-            .node(node("open"))
-            .node(node("verified"))
-            .node(node("expired"))
-            .entry("open")
-            .wait_edge::<Told>("open", "verified")
-            .wait_edge_after("open", "expired", Duration::from_millis(500))
-            .terminal("verified")
-            .terminal("expired")
-            .build()
-    }
-}
-
-/// Takes lines, one at a time, until their amounts are enough; or is closed.
-pub(crate) struct Listening;
-
-impl Workflow for Listening {
-    type State = Tale;
-    const NAME: &'static str = "mail.listening";
-    const VERSION: u32 = 1;
-
-    fn declare() -> Declaration {
-        Graph::new(Self::NAME, Self::VERSION)
-            .node(node("listen"))
-            .node(node("judge"))
-            .node(node("close"))
-            .entry("listen")
-            .wait_edge::<Told>("listen", "judge")
-            .wait_edge::<Closed>("listen", "close")
-            .conditional(
-                "judge",
-                enough,
-                [(Enough::No, "listen"), (Enough::Yes, "close")],
-            )
-            .terminal("close")
-            .build()
-    }
-}
-
-/// Waits an hour behind its first node.
+/// Waits an hour behind its first node; in the words of the plain builder.
 pub(crate) struct Hour;
 
 impl Workflow for Hour {

@@ -37,9 +37,9 @@ async fn weigh(_ctx: &Ctx, state: &Parcel, scale: Resource<Scale>) -> StepResult
         .events(["weighed"]))
 }
 
-#[node]
-async fn label(_ctx: &Ctx, _state: Parcel) -> StepResult<ParcelUpdate> {
-    Ok(Parcel::update().label("fragile"))
+#[node(writes(label))]
+async fn label(_ctx: &Ctx, _state: Parcel) -> StepResult<LabelWrites> {
+    Ok(LabelWrites::new().label("fragile"))
 }
 
 #[pipeline(
@@ -58,7 +58,46 @@ pub(crate) struct SelfState {
     total: u32,
 }
 
+#[derive(Signal, Serialize, Deserialize)]
+#[signal("parcel.collected")]
+struct Collected {
+    by: String,
+}
+
+impl From<Collected> for ParcelUpdate {
+    fn from(signal: Collected) -> Self {
+        Parcel::update().events([signal.by])
+    }
+}
+
+#[graph(
+    name = "facade.collect", version = 1, state = Parcel,
+    nodes = { weigh, label, returned: label },
+    entry = weigh, terminal = [label, returned],
+    topology = [
+        wait_edge(weigh, label, on = Collected),
+        wait_edge(weigh, returned, after = "30d"),
+    ],
+)]
+pub(crate) struct Collect;
+
 #[step]
 async fn count(_ctx: &Ctx, state: &SelfState) -> StepResult<SelfStateUpdate> {
     Ok(SelfState::update().total(state.total))
+}
+
+#[graph(
+    name = "facade.own", version = 1, entry = tally, terminal = tally_again,
+    nodes = { tally, tally_again: tally },
+    topology = [wait_edge(tally, tally_again, after = "1s")],
+)]
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct OwnState {
+    #[reduce(add)]
+    total: u32,
+}
+
+#[step]
+async fn tally(_ctx: &Ctx, state: &OwnState) -> StepResult<OwnStateUpdate> {
+    Ok(OwnState::update().total(state.total))
 }

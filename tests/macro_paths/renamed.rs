@@ -38,9 +38,9 @@ async fn weigh(_ctx: &Ctx, state: &Parcel, scale: Resource<Scale>) -> StepResult
         .events(["weighed"]))
 }
 
-#[node(crate = ::renamed_flow)]
-async fn label(_ctx: &Ctx, _state: Parcel) -> StepResult<ParcelUpdate> {
-    Ok(Parcel::update().label("fragile"))
+#[node(writes(label), crate = ::renamed_flow)]
+async fn label(_ctx: &Ctx, _state: Parcel) -> StepResult<LabelWrites> {
+    Ok(LabelWrites::new().label("fragile"))
 }
 
 #[derive(State, Clone, Default, Serialize, Deserialize)]
@@ -78,6 +78,30 @@ async fn count(_ctx: &Ctx, state: &SelfState) -> StepResult<SelfStateUpdate> {
     Ok(SelfState::update().total(state.total))
 }
 
+#[derive(renamed_flow::Signal, Serialize, Deserialize)]
+#[signal("parcel.collected", crate = ::renamed_flow)]
+struct Collected {
+    by: String,
+}
+
+impl From<Collected> for ParcelUpdate {
+    fn from(signal: Collected) -> Self {
+        Parcel::update().events([signal.by])
+    }
+}
+
+#[graph(
+    name = "renamed.collect", version = 1, state = Parcel,
+    nodes = { weigh, label, returned: label },
+    entry = weigh, terminal = [label, returned],
+    topology = [
+        wait_edge(weigh, label, on = Collected),
+        wait_edge(weigh, returned, after = "30d"),
+    ],
+    crate = ::renamed_flow,
+)]
+pub(crate) struct Collect;
+
 #[derive(renamed_flow::Route)]
 #[route(crate = ::renamed_flow)]
 enum Weight {
@@ -103,3 +127,20 @@ fn weight(parcel: &Parcel) -> Weight {
     crate = ::renamed_flow,
 )]
 pub(crate) struct Weigh;
+
+#[graph(
+    name = "renamed.own", version = 1, entry = tally, terminal = tally_again,
+    nodes = { tally, tally_again: tally },
+    topology = [wait_edge(tally, tally_again, after = "1s")],
+    crate = ::renamed_flow,
+)]
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct OwnState {
+    #[reduce(add)]
+    total: u32,
+}
+
+#[step(crate = ::renamed_flow)]
+async fn tally(_ctx: &Ctx, state: &OwnState) -> StepResult<OwnStateUpdate> {
+    Ok(OwnState::update().total(state.total))
+}

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::schedule::{InvalidSchedule, Schedule};
 
 pub use crate::ctx::Ctx;
-pub use crate::definition::binding::Node;
+pub use crate::definition::binding::{Node, Undo};
 pub use crate::definition::graph::Graph;
 pub use crate::definition::pipeline::Pipeline;
 pub use crate::definition::route::Route;
@@ -20,8 +20,10 @@ pub use crate::definition::{Declaration, Workflow};
 pub use crate::error::{StepError, StepResult};
 pub use crate::registry::Registration;
 pub use crate::schedule::{CatchUp, Overlap, ScheduleInput};
+pub use crate::signal::Signal;
 pub use crate::state::delta::Delta;
 pub use crate::state::reducer::{self, Reducer};
+pub use crate::state::writes::{ParallelMember, Sets, field_key, refuse_shared_field};
 pub use crate::state::{
     ExactItems, FieldSchema, IntoItems, IntoOption, IntoUpdate, State, StateError, StateSchema,
     StateUpdate, decode, encode, from_input,
@@ -84,6 +86,26 @@ pub trait StepOutcome<S: State> {
 }
 
 impl<S: State, U: IntoUpdate<S>, E: Into<StepError>> StepOutcome<S> for Result<U, E> {
+    fn finish(self) -> StepResult<S::Update> {
+        self.map(IntoUpdate::into_update).map_err(Into::into)
+    }
+}
+
+/// What the body of a step that declares its writes returns: `W` is the type of those.
+#[diagnostic::on_unimplemented(
+    message = "a step that declares what it writes returns `StepResult<{W}>`, not `{Self}`",
+    label = "not what was declared",
+    note = "build it with `{W}::new()`, or leave `writes(..)` out"
+)]
+pub trait DeclaredOutcome<S: State, W: IntoUpdate<S>> {
+    /// As what [`Step::call`] returns.
+    ///
+    /// # Errors
+    /// The body's own.
+    fn finish(self) -> StepResult<S::Update>;
+}
+
+impl<S: State, W: IntoUpdate<S>, E: Into<StepError>> DeclaredOutcome<S, W> for Result<W, E> {
     fn finish(self) -> StepResult<S::Update> {
         self.map(IntoUpdate::into_update).map_err(Into::into)
     }

@@ -188,6 +188,18 @@ pub enum DefinitionFault {
     /// An edge that waits leaves the start.
     #[error("an edge that waits leaves START: begin with a node, and let the edge leave that")]
     WaitAtStart,
+    /// Two nodes that run in parallel declare to write one field.
+    #[error(
+        "the parallel nodes `{first}` and `{second}` both write `{field}`: give that field a reducer, or let one of them write it"
+    )]
+    SharedWrite {
+        /// The field, by its name in Rust.
+        field: String,
+        /// The node that is declared first.
+        first: String,
+        /// The other node.
+        second: String,
+    },
     /// Two edges out of a node wait for the same.
     #[error("two edges out of node `{node}` wait {wait}: keep one")]
     DuplicateWait {

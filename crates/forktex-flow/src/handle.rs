@@ -88,9 +88,9 @@ impl<S> Run<S> {
     /// ```no_run
     /// # use forktex_flow::prelude::*;
     /// # use serde::{Deserialize, Serialize};
-    /// # #[derive(Serialize, Deserialize)]
+    /// # #[derive(Signal, Serialize, Deserialize)]
+    /// # #[signal("email.verified")]
     /// # struct EmailVerified { email: String }
-    /// # impl Signal for EmailVerified { const NAME: &'static str = "email.verified"; }
     /// # async fn example(run: Run) -> Result<(), FlowError> {
     /// run.send(EmailVerified { email: "a@example.org".into() })
     ///     .idempotency_key("mail-1")

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | declare a state, a step | [`derive@State`], [`macro@step`] |
 //! | declare a workflow | [`macro@pipeline`], [`macro@graph`] with [`derive@Route`] |
+//! | declare a message to a run | [`derive@Signal`] |
 //! | build, migrate, run | [`Flow::builder`], [`Flow::init`], [`Flow::start_driver`] |
 //! | start a run | [`Flow::start`] by type, [`Flow::run`] by name |
 //! | start runs by the clock | [`macro@scheduled`], `cron = ".."` on the others; [`Flow::schedules`] |
@@ -147,6 +148,25 @@ pub use forktex_macros::scheduled;
 /// that re-exports it.
 pub use forktex_macros::Route;
 
+/// Makes a struct or an enum that is `Serialize` and `Deserialize` a [`Signal`](trait@Signal):
+/// `#[signal("email.verified")]` gives it its name, words of letters, digits, `_` and `-`, joined by
+/// dots, of at most 200 characters. `#[signal("email.verified", crate = ::path)]` says where this crate
+/// is found, for one that re-exports it.
+///
+/// ```
+/// use forktex_flow::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Signal, Serialize, Deserialize)]
+/// #[signal("email.verified")]
+/// struct EmailVerified {
+///     email: String,
+/// }
+///
+/// assert_eq!(EmailVerified::NAME, "email.verified");
+/// ```
+pub use forktex_macros::Signal;
+
 /// What a service author imports.
 pub mod prelude {
     pub use crate::ctx::Ctx;
@@ -159,6 +179,6 @@ pub mod prelude {
     pub use crate::signal::Signal;
     pub use crate::state::State;
     pub use crate::step::Resource;
-    pub use forktex_macros::{Route, State, graph, node, pipeline, scheduled, step};
+    pub use forktex_macros::{Route, Signal, State, graph, node, pipeline, scheduled, step};
     pub use serde_json::json;
 }

@@ -4,6 +4,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::state::State;
+
 /// The most bytes that the payload of a signal may have.
 pub const SIGNAL_BYTES_MAX: usize = 256 * 1024;
 
@@ -22,4 +24,26 @@ pub const MAILBOX_MAX: u32 = 10_000;
 pub trait Signal: Serialize + DeserializeOwned + Send + 'static {
     /// Its name, such as `email.verified`.
     const NAME: &'static str;
+}
+
+/// A signal that an edge of a graph on states of type `S` can wait for: `From` of the signal for the
+/// state's update says what it does to the state. Implemented wherever that is.
+#[diagnostic::on_unimplemented(
+    message = "the signal `{Self}` cannot be merged into the state `{S}`",
+    label = "`{S}Update` is not made of this signal",
+    note = "write `impl From<{Self}> for {S}Update` to say what the signal does to the state"
+)]
+pub trait MergesInto<S: State> {
+    /// What the signal changes.
+    fn into_update(self) -> S::Update;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: State, G> MergesInto<S> for G
+where
+    S::Update: From<G>,
+{
+    fn into_update(self) -> S::Update {
+        self.into()
+    }
 }

@@ -8,6 +8,7 @@ pub mod delta;
 pub(crate) mod erased;
 pub mod payload;
 pub mod reducer;
+pub mod writes;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,6 +34,10 @@ pub trait State: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// The fields, their types and reducers, as declared.
     const SCHEMA: StateSchema;
 
+    /// The fields' names in Rust, in the order of [`SCHEMA`](Self::SCHEMA); empty where they are the
+    /// same as there.
+    const FIELD_NAMES: &'static [&'static str] = &[];
+
     /// Turns an update into its operations.
     ///
     /// # Errors
@@ -57,8 +62,8 @@ pub trait State: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StateError`] when a value does not encode, or a sum does not fit its field.
-    fn updated(mut self, update: Self::Update) -> Result<Self, StateError> {
-        for (reducer, field, value) in Self::encode(update)?.operations() {
+    fn updated(mut self, update: impl IntoUpdate<Self>) -> Result<Self, StateError> {
+        for (reducer, field, value) in Self::encode(update.into_update())?.operations() {
             self.apply(reducer, field, value.clone())?;
         }
         Ok(self)

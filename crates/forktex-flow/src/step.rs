@@ -31,6 +31,10 @@ pub trait Step<S: State>: Send + Sync + 'static {
     /// The name of the function.
     const NAME: &'static str;
 
+    /// The fields that the step may change, by their names in Rust: those of `#[step(writes(..))]`.
+    /// `None` where it does not say.
+    const WRITES: Option<&'static [&'static str]> = None;
+
     /// How the step is retried.
     fn retry() -> RetryPolicy {
         RetryPolicy::default()

@@ -5,9 +5,15 @@
 // The helpers of the tests are tests as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::unnecessary_wraps)]
 
+#[path = "macros/graph.rs"]
+mod graph;
 #[path = "macros/pipeline.rs"]
 mod pipeline;
+#[path = "macros/signal.rs"]
+mod signal;
 #[path = "macros/state.rs"]
 mod state;
 #[path = "macros/step.rs"]
 mod step;
+#[path = "macros/writes.rs"]
+mod writes;

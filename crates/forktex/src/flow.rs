@@ -38,6 +38,11 @@ pub use forktex_macros::scheduled_through_facade as scheduled;
 #[doc(inline)]
 pub use forktex_macros::RouteThroughFacade as Route;
 
+/// The derive of `forktex_flow`, expanding to `::forktex::flow`. Its documentation is that of
+/// [`forktex_flow::Signal`](macro@forktex_flow::Signal).
+#[doc(inline)]
+pub use forktex_macros::SignalThroughFacade as Signal;
+
 /// What a service author imports.
 ///
 /// ```
@@ -59,6 +64,6 @@ pub use forktex_macros::RouteThroughFacade as Route;
 /// struct Greet;
 /// ```
 pub mod prelude {
-    pub use super::{Route, State, graph, node, pipeline, scheduled, step};
+    pub use super::{Route, Signal, State, graph, node, pipeline, scheduled, step};
     pub use forktex_flow::prelude::*;
 }

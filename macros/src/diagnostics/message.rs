@@ -5,6 +5,7 @@ mod graph;
 mod model;
 mod pipeline;
 mod schedule;
+mod signal;
 mod state;
 mod step;
 
@@ -17,6 +18,7 @@ pub(crate) use graph::*;
 pub(crate) use model::*;
 pub(crate) use pipeline::*;
 pub(crate) use schedule::*;
+pub(crate) use signal::*;
 pub(crate) use state::*;
 pub(crate) use step::*;
 

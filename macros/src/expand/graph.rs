@@ -8,7 +8,7 @@ use syn::{ItemStruct, Path};
 
 use super::pipeline::{node, workflow};
 use super::schedule::with_schedule;
-use crate::model::graph::{Anchor, Edge, Graph};
+use crate::model::graph::{Anchor, Edge, Event, Graph};
 use crate::root::Root;
 
 /// Expands a graph.
@@ -41,9 +41,30 @@ pub(crate) fn expand(graph: &Graph, item: &ItemStruct) -> TokenStream {
 
 fn edge(edge: &Edge, root: &Root) -> TokenStream {
     match edge {
-        Edge::Edge { from, to } => {
+        Edge::Plain { from, to } => {
             let (from, to) = (anchor(from, root), anchor(to, root));
             quote!(.edge(#from, #to))
+        }
+        Edge::Entry(node) => {
+            let node = anchor(node, root);
+            quote!(.entry(#node))
+        }
+        Edge::Terminal(node) => {
+            let node = anchor(node, root);
+            quote!(.terminal(#node))
+        }
+        Edge::Wait { from, to, event } => {
+            let (from, to) = (anchor(from, root), anchor(to, root));
+            match event {
+                Event::Signal(signal) => {
+                    quote_spanned!(signal.span()=> .wait_edge::<#signal>(#from, #to))
+                }
+                Event::After(milliseconds) => {
+                    let private = root.private();
+                    let after = quote!(#private::milliseconds(#milliseconds));
+                    quote!(.wait_edge_after(#from, #to, #after))
+                }
+            }
         }
         Edge::Conditional {
             from,

@@ -8,6 +8,7 @@ use syn::spanned::Spanned;
 use syn::{Fields, ItemStruct, LitStr, Meta, Path, Token, Type};
 
 use super::schedule::with_schedule;
+use super::step::undo;
 use super::{cfgs, retry};
 use crate::model::pipeline::{Node, Pipeline, Place, Stage};
 use crate::root::Root;
@@ -24,6 +25,11 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
     } = pipeline;
     let private = root.private();
     let state = &place.state;
+    let assertions = stages.iter().filter_map(|stage| match stage {
+        Stage::Step(_) => None,
+        Stage::Parallel(members) => shared_fields(members, state, root),
+    });
+    let assertions: TokenStream = assertions.collect();
     let stages = stages.iter().map(|stage| match stage {
         Stage::Step(one) => {
             let one = node(one, state, root);
@@ -39,8 +45,38 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
             #(#stages)*
     };
     let builder = with_schedule(builder, schedule.as_ref(), root);
-    let declaration = quote!(#builder.build());
+    let declaration = quote!(#assertions #builder.build());
     workflow(item, place, name, *version, &declaration, root)
+}
+
+/// Refuses two members of a parallel group that write one field without a reducer, at the second.
+fn shared_fields(members: &[Node], state: &Type, root: &Root) -> Option<TokenStream> {
+    if members.len() < 2 {
+        return None;
+    }
+    let private = root.private();
+    let declared = members.iter().map(|member| {
+        let (step, name) = (&member.step, member.called());
+        quote!((#name, <#step as #private::Step<#state>>::WRITES))
+    });
+    let count = members.len();
+    let assertions = members
+        .iter()
+        .enumerate()
+        .skip(1)
+        .map(|(position, member)| {
+            let span = member.step.span();
+            let private = root.private_at(span);
+            quote_spanned! {span=>
+                const _: () = #private::refuse_shared_field::<#state>(&MEMBERS, #position);
+            }
+        });
+    Some(quote! {
+        const _: () = {
+            const MEMBERS: [#private::ParallelMember; #count] = [#(#declared),*];
+            #(#assertions)*
+        };
+    })
 }
 
 /// The struct, the `Workflow` that is declared on it, and its registration.
@@ -81,11 +117,13 @@ pub(super) fn node(node: &Node, state: &Type, root: &Root) -> TokenStream {
         .when
         .as_ref()
         .map(|when| quote_spanned!(when.span()=> .when(#when)));
+    let undo = node.compensation.iter().map(|path| undo(path, state, root));
     let retry = retry::calls(&node.retry, root);
     quote! {
         #private::Node::<#state>::of::<#step>()
             #(.named(#name))*
             #when
+            #(.compensate(#undo))*
             #retry
     }
 }

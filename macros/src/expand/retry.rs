@@ -17,9 +17,12 @@ pub(crate) fn policy(retry: &Retry, root: &Root) -> Option<TokenStream> {
     let backoff = retry.backoff_ms.as_ref();
     let backoff = option(backoff.map(|delays| quote!(&[#(#delays),*])));
     let timeout = option(retry.timeout_ms.map(|delay| quote!(#delay)));
+    let heartbeat = retry
+        .heartbeat_ms
+        .map(|limit| quote!(.with_heartbeat(#private::milliseconds(#limit))));
     Some(quote! {
         fn retry() -> #private::RetryPolicy {
-            #private::retry_policy(#max_attempts, #backoff, #timeout)
+            #private::retry_policy(#max_attempts, #backoff, #timeout) #heartbeat
         }
     })
 }
@@ -36,6 +39,7 @@ pub(crate) fn calls(retry: &Retry, root: &Root) -> TokenStream {
     let private = root.private();
     let max_attempts = retry.max_attempts.iter();
     let timeout = retry.timeout_ms.iter();
+    let heartbeat = retry.heartbeat_ms.iter();
     let backoff = retry
         .backoff_ms
         .iter()
@@ -44,5 +48,6 @@ pub(crate) fn calls(retry: &Retry, root: &Root) -> TokenStream {
         #(.max_attempts(#max_attempts))*
         #(#backoff)*
         #(.timeout(#private::milliseconds(#timeout)))*
+        #(.heartbeat(#private::milliseconds(#heartbeat)))*
     }
 }

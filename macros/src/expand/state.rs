@@ -5,6 +5,7 @@ mod update;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use crate::model::state::{Field, Reducer, State};
@@ -43,11 +44,19 @@ fn schema(state: &State) -> TokenStream {
             }
         }
     });
+    let names = state.fields.iter().map(name_in_rust);
+    let are_others = state
+        .fields
+        .iter()
+        .any(|field| name_in_rust(field) != field.json_name);
+    let names =
+        are_others.then(|| quote!(const FIELD_NAMES: &'static [&'static str] = &[#(#names),*];));
     quote! {
         const SCHEMA: #private::StateSchema = #private::StateSchema {
             name: #name,
             fields: &[#(#fields),*],
         };
+        #names
     }
 }
 
@@ -187,6 +196,10 @@ fn inherent(state: &State) -> TokenStream {
             }
         }
     }
+}
+
+fn name_in_rust(field: &Field) -> String {
+    field.ident.unraw().to_string()
 }
 
 /// The variant of the library's `Reducer`.

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The function unchanged, and beside it the type that implements `Step`.
 
+mod writes;
+
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{ItemFn, Type};
+use syn::{ItemFn, Path, Type};
 
 use super::{cfgs, retry};
 use crate::model::step::{StateForm, Step};
+use crate::root::Root;
 
 /// Expands a step.
 pub(crate) fn expand(step: &Step, function: &ItemFn) -> TokenStream {
@@ -18,7 +21,19 @@ pub(crate) fn expand(step: &Step, function: &ItemFn) -> TokenStream {
     let marker = marker(function);
     let retry = retry::policy(&step.retry, &step.root);
     let resources = resource_keys(step);
+    let compensation = step.compensation.as_ref().map(|path| {
+        let private = step.root.private();
+        let undo = undo(path, state, &step.root);
+        quote! {
+            fn compensation() -> ::core::option::Option<#private::Undo<#state>> {
+                ::core::option::Option::Some(#undo)
+            }
+        }
+    });
     let body = call(step, ident);
+    let writes = step.writes.as_ref();
+    let declared = writes.map(writes::constant);
+    let update = self::declared(step, function);
     let step_trait = step.root.private_at(state.span());
     let step_trait = quote_spanned!(state.span()=> #step_trait::Step<#state>);
     quote! {
@@ -29,11 +44,26 @@ pub(crate) fn expand(step: &Step, function: &ItemFn) -> TokenStream {
         #[automatically_derived]
         impl #step_trait for #ident {
             const NAME: &'static str = #name;
+            #declared
             #retry
             #resources
+            #compensation
             #body
         }
+        #update
     }
+}
+
+/// The step of that path as one that undoes another.
+pub(super) fn undo(step: &Path, state: &Type, root: &Root) -> TokenStream {
+    let private = root.private();
+    quote_spanned!(step.span()=> #private::Undo::<#state>::of::<#step>())
+}
+
+/// The type of what a step declares to write.
+pub(crate) fn declared(step: &Step, function: &ItemFn) -> Option<TokenStream> {
+    let writes = step.writes.as_ref()?;
+    Some(writes::update(writes, step, function))
 }
 
 /// The type that has the name of the function. With braces, so that it takes no place among values.
@@ -80,8 +110,16 @@ fn call(step: &Step, function: &Ident) -> TokenStream {
     let mut callee = function.clone();
     callee.set_span(function.span().located_at(at_output));
     let result = quote_spanned!(at_output=> #callee(&#ctx, #state_argument #(, #names)*).await);
-    let finish = quote_spanned! {at_output=>
-        #outcome::StepOutcome::<#state_type>::finish(#result)
+    let finish = match &step.writes {
+        None => quote_spanned! {at_output=>
+            #outcome::StepOutcome::<#state_type>::finish(#result)
+        },
+        Some(writes) => {
+            let declared = &writes.ident;
+            quote_spanned! {at_output=>
+                #outcome::DeclaredOutcome::<#state_type, #declared>::finish(#result)
+            }
+        }
     };
     let future = quote_spanned! {function.span()=>
         ::std::boxed::Box::pin(async move {

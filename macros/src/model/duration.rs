@@ -20,8 +20,20 @@ pub(crate) enum DurationFault {
     TooLong,
 }
 
-/// The duration in milliseconds.
+/// The longest that an edge may wait: 3,650 days.
+const WAIT_LIMIT_MS: u64 = 3_650 * 24 * 60 * 60 * 1_000;
+
+/// The duration of a delay or a timeout, in milliseconds.
 pub(crate) fn milliseconds(text: &str) -> Result<u64, DurationFault> {
+    within(text, LIMIT_MS)
+}
+
+/// The duration that an edge waits, in milliseconds.
+pub(crate) fn wait_milliseconds(text: &str) -> Result<u64, DurationFault> {
+    within(text, WAIT_LIMIT_MS)
+}
+
+fn within(text: &str, limit_ms: u64) -> Result<u64, DurationFault> {
     let mut rest = text;
     let mut total: u64 = 0;
     let mut units = UNITS.as_slice();
@@ -37,7 +49,7 @@ pub(crate) fn milliseconds(text: &str) -> Result<u64, DurationFault> {
         let part = number.checked_mul(units[position].1);
         total = part
             .and_then(|part| total.checked_add(part))
-            .filter(|total| *total <= LIMIT_MS)
+            .filter(|total| *total <= limit_ms)
             .ok_or(DurationFault::TooLong)?;
         units = &units[position + 1..];
         rest = after;
@@ -67,6 +79,12 @@ mod tests {
         ] {
             assert_eq!(milliseconds(text), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn an_edge_may_wait_ten_years() {
+        assert_eq!(wait_milliseconds("3650d"), Ok(WAIT_LIMIT_MS));
+        assert_eq!(wait_milliseconds("3650d1ms"), Err(DurationFault::TooLong));
     }
 
     #[test]

@@ -5,14 +5,19 @@ use std::collections::{BTreeMap, HashSet};
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
-use syn::{Expr, LitInt, LitStr, Path};
+use syn::{Expr, LitInt, LitStr, Path, TypePath};
 
+use super::duration::{DurationFault, wait_milliseconds};
 use super::pipeline::{Node, Place, check_name, check_node, check_version, last_segment, require};
 use super::schedule::{self, Schedule};
 use crate::diagnostics::{Diagnostics, message};
 use crate::parse::graph::{EdgeSyntax, GraphOptions, TOPOLOGY};
 use crate::parse::pipeline::{NAME, NodeSyntax, VERSION};
 use crate::root::Root;
+
+mod exits;
+
+use exits::Exits;
 
 const START: &str = "START";
 const END: &str = "END";
@@ -44,7 +49,7 @@ pub(crate) enum Anchor {
 /// What leads on from a node.
 #[derive(Debug)]
 pub(crate) enum Edge {
-    Edge {
+    Plain {
         from: Anchor,
         to: Anchor,
     },
@@ -54,7 +59,27 @@ pub(crate) enum Edge {
         branches: Vec<(Path, Anchor)>,
         span: Span,
     },
+    Wait {
+        from: Anchor,
+        to: Anchor,
+        event: Event,
+    },
+    /// Where a run begins.
+    Entry(Anchor),
+    /// Where it ends.
+    Terminal(Anchor),
 }
+
+/// What an edge waits for.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Signal(TypePath),
+    /// So many milliseconds.
+    After(u64),
+}
+
+static AT_START: Anchor = Anchor::Start;
+static AT_END: Anchor = Anchor::End;
 
 /// Checks a graph. `None` when a part of it is missing; the errors tell which.
 pub(crate) fn check(
@@ -73,7 +98,11 @@ pub(crate) fn check(
         .max_visits
         .and_then(|visits| check_max_visits(&visits, diagnostics));
     let schedule = schedule::check(options.schedule, diagnostics);
-    let (nodes, edges) = check_topology(options.nodes, options.topology?, diagnostics);
+    let ends = Ends {
+        entry: options.entry,
+        terminals: options.terminals,
+    };
+    let (nodes, edges) = check_topology(options.nodes, &ends, options.topology?, diagnostics);
     Some(Graph {
         place: place?.clone(),
         name: options.name?,
@@ -180,8 +209,15 @@ impl Nodes {
     }
 }
 
+/// What `entry` and `terminal` name.
+struct Ends {
+    entry: Option<Path>,
+    terminals: Vec<Path>,
+}
+
 fn check_topology(
     listed: Option<Vec<(Option<syn::Ident>, NodeSyntax)>>,
+    ends: &Ends,
     topology: Vec<EdgeSyntax>,
     diagnostics: &mut Diagnostics,
 ) -> (Vec<Node>, Vec<Edge>) {
@@ -189,61 +225,114 @@ fn check_topology(
         Some(listed) => Nodes::listed(listed, diagnostics),
         None => Nodes::unlisted(),
     };
-    let mut left = HashSet::new();
+    let mut exits = Exits::default();
     let mut edges = Vec::new();
-    for edge in topology {
-        let (EdgeSyntax::Edge { from, .. } | EdgeSyntax::Conditional { from, .. }) = &edge;
-        let place = nodes.anchor(from, diagnostics);
-        match (&place, &edge) {
-            (Anchor::End, _) => diagnostics.error(from, message::EDGE_OUT_OF_END),
-            (Anchor::Start, EdgeSyntax::Conditional { .. }) => {
-                diagnostics.error(from, message::ROUTER_AT_START);
-            }
-            (Anchor::Start, EdgeSyntax::Edge { .. }) if !left.insert(None) => {
-                diagnostics.error(from, message::SEVERAL_STARTS);
-            }
-            (Anchor::Node(name), _) if !left.insert(Some(name.clone())) => {
-                diagnostics.error(from, message::several_exits(name));
-            }
-            _ => {}
+    if let Some(entry) = &ends.entry {
+        let node = nodes.anchor(entry, diagnostics);
+        if !matches!(node, Anchor::Node(_)) {
+            diagnostics.error(entry, message::ENTRY_IS_NO_NODE);
         }
-        let mut target = |to: &Path| {
-            let end = nodes.anchor(to, diagnostics);
-            if end == Anchor::Start {
-                diagnostics.error(to, message::EDGE_INTO_START);
-            }
-            end
-        };
-        edges.push(match &edge {
-            EdgeSyntax::Edge { to, .. } => Edge::Edge {
-                from: place,
-                to: target(to),
-            },
-            EdgeSyntax::Conditional {
-                branches,
-                router,
-                span,
-                ..
-            } => {
-                let targets: Vec<(Path, Anchor)> = branches
-                    .iter()
-                    .map(|(answer, to)| (answer.clone(), target(to)))
-                    .collect();
-                several_targets(&targets, diagnostics);
-                Edge::Conditional {
-                    from: place,
-                    router: router.clone(),
-                    branches: targets,
-                    span: *span,
-                }
-            }
-        });
+        exits.has_entry = true;
+        edges.push(Edge::Entry(node));
+    }
+    for edge in topology {
+        edges.push(check_edge(edge, &mut nodes, &mut exits, diagnostics));
+    }
+    for terminal in &ends.terminals {
+        let node = nodes.anchor(terminal, diagnostics);
+        exits.terminal(terminal, &node, diagnostics);
+        edges.push(Edge::Terminal(node));
     }
     // Reachability says nothing of use about edges that are wrong in themselves.
     if diagnostics.is_empty() {
         ways(&nodes, &edges, diagnostics);
     }
     (nodes.declared, edges)
+}
+
+fn check_edge(
+    edge: EdgeSyntax,
+    nodes: &mut Nodes,
+    exits: &mut Exits,
+    diagnostics: &mut Diagnostics,
+) -> Edge {
+    let place = nodes.anchor(edge.from(), diagnostics);
+    exits.leave(&place, &edge, diagnostics);
+    let mut target = |to: &Path, diagnostics: &mut Diagnostics| {
+        let end = nodes.anchor(to, diagnostics);
+        if end == Anchor::Start {
+            diagnostics.error(to, message::EDGE_INTO_START);
+        }
+        end
+    };
+    match edge {
+        EdgeSyntax::Edge { to, .. } => Edge::Plain {
+            from: place,
+            to: target(&to, diagnostics),
+        },
+        EdgeSyntax::Conditional {
+            branches,
+            router,
+            span,
+            ..
+        } => {
+            let branches = branches.into_iter();
+            let branches: Vec<(Path, Anchor)> = branches
+                .map(|(answer, to)| (answer, target(&to, diagnostics)))
+                .collect();
+            several_targets(&branches, diagnostics);
+            Edge::Conditional {
+                from: place,
+                router,
+                branches,
+                span,
+            }
+        }
+        EdgeSyntax::Wait {
+            to,
+            on,
+            after,
+            is_given,
+            word,
+            ..
+        } => {
+            let to = target(&to, diagnostics);
+            if !is_given {
+                diagnostics.error(word, message::WAIT_FOR_NOTHING);
+            }
+            let event = check_event(on, after, diagnostics);
+            Edge::Wait {
+                from: place,
+                to,
+                // What is reported is not expanded.
+                event: event.unwrap_or(Event::After(0)),
+            }
+        }
+    }
+}
+
+fn check_event(
+    on: Option<TypePath>,
+    after: Option<LitStr>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Event> {
+    if on.is_some()
+        && let Some(after) = &after
+    {
+        diagnostics.error(after, message::WAIT_FOR_BOTH);
+    }
+    let Some(after) = after else {
+        return on.map(Event::Signal);
+    };
+    let text = after.value();
+    let message = match wait_milliseconds(&text) {
+        Ok(0) => message::WAIT_OF_ZERO.to_owned(),
+        Ok(milliseconds) => return Some(Event::After(milliseconds)),
+        Err(DurationFault::Malformed) => message::malformed_duration(&text),
+        Err(DurationFault::TooLong) => message::long_wait(&text),
+    };
+    diagnostics.error(after, message);
+    None
 }
 
 fn several_targets(branches: &[(Path, Anchor)], diagnostics: &mut Diagnostics) {
@@ -302,10 +391,12 @@ fn closure<'a>(
 impl Edge {
     fn pairs(&self) -> Vec<(&Anchor, &Anchor)> {
         match self {
-            Self::Edge { from, to } => vec![(from, to)],
+            Self::Plain { from, to } | Self::Wait { from, to, .. } => vec![(from, to)],
             Self::Conditional { from, branches, .. } => {
                 branches.iter().map(|(_, to)| (from, to)).collect()
             }
+            Self::Entry(node) => vec![(&AT_START, node)],
+            Self::Terminal(node) => vec![(node, &AT_END)],
         }
     }
 }

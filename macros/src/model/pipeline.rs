@@ -50,7 +50,16 @@ pub(crate) struct Node {
     /// Another name than the step's.
     pub(crate) name: Option<String>,
     pub(crate) when: Option<Expr>,
+    pub(crate) compensation: Option<Path>,
     pub(crate) retry: Retry,
+}
+
+impl Node {
+    /// Its own name, or that of its step.
+    pub(crate) fn called(&self) -> String {
+        let step = || last_segment(&self.step);
+        self.name.clone().unwrap_or_else(step)
+    }
 }
 
 /// Where the workflow is declared, a `pipeline` or a `graph`, and its state: the struct's own fields or
@@ -181,6 +190,7 @@ pub(super) fn check_node(
         step,
         when,
         name,
+        compensate,
         retry,
     } = syntax;
     let (text, culprit) = match &name {
@@ -197,6 +207,7 @@ pub(super) fn check_node(
         step,
         name: name.map(|_| text),
         when,
+        compensation: compensate,
         retry: retry::check(retry, diagnostics),
     }
 }

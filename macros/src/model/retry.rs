@@ -16,6 +16,7 @@ pub(crate) struct Retry {
     pub(crate) max_attempts: Option<u32>,
     pub(crate) backoff_ms: Option<Vec<u64>>,
     pub(crate) timeout_ms: Option<u64>,
+    pub(crate) heartbeat_ms: Option<u64>,
 }
 
 impl Retry {
@@ -31,6 +32,7 @@ pub(crate) fn check(syntax: RetrySyntax, diagnostics: &mut Diagnostics) -> Retry
         max_attempts,
         backoff,
         timeout,
+        heartbeat,
     } = syntax;
     Retry {
         max_attempts: max_attempts.and_then(|number| attempts(&number, diagnostics)),
@@ -39,6 +41,13 @@ pub(crate) fn check(syntax: RetrySyntax, diagnostics: &mut Diagnostics) -> Retry
             let duration = duration(&timeout, diagnostics)?;
             if duration == 0 {
                 diagnostics.error(timeout, message::ZERO_TIMEOUT);
+            }
+            Some(duration)
+        }),
+        heartbeat_ms: heartbeat.and_then(|heartbeat| {
+            let duration = duration(&heartbeat, diagnostics)?;
+            if duration == 0 {
+                diagnostics.error(heartbeat, message::ZERO_HEARTBEAT);
             }
             Some(duration)
         }),

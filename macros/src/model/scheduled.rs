@@ -47,6 +47,7 @@ pub(crate) fn check(
     let step = StepOptions {
         retry: options.retry,
         root: options.root,
+        ..StepOptions::default()
     };
     let step = step::check(step, function, root.clone(), diagnostics)?;
     Some(Scheduled {

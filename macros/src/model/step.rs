@@ -4,10 +4,15 @@
 
 mod signature;
 
-use syn::{ItemFn, Type};
+use std::collections::HashSet;
+
+use proc_macro2::Ident;
+use quote::format_ident;
+use syn::ext::IdentExt;
+use syn::{ItemFn, Path, Type};
 
 use super::retry::{self, Retry};
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, message};
 use crate::parse::step::StepOptions;
 use crate::root::Root;
 
@@ -19,7 +24,17 @@ pub(crate) struct Step {
     pub(crate) resources: Vec<Type>,
     pub(crate) output: Type,
     pub(crate) retry: Retry,
+    pub(crate) compensation: Option<Path>,
+    pub(crate) writes: Option<Writes>,
     pub(crate) root: Root,
+}
+
+/// The fields that a step declares to change.
+#[derive(Debug)]
+pub(crate) struct Writes {
+    /// The type that has a setter for each.
+    pub(crate) ident: Ident,
+    pub(crate) fields: Vec<Ident>,
 }
 
 /// How the body takes the state.
@@ -41,13 +56,51 @@ pub(crate) fn check(
     diagnostics: &mut Diagnostics,
 ) -> Option<Step> {
     let retry = retry::check(options.retry, diagnostics);
-    let signature = signature::check(&function.sig, diagnostics)?;
+    let writes = options
+        .writes
+        .map(|fields| check_writes(fields, &function.sig.ident, diagnostics));
+    if let Some(undo) = &options.compensate
+        && undo.get_ident() == Some(&function.sig.ident)
+    {
+        diagnostics.error(undo, message::UNDOES_ITSELF);
+    }
+    let update = writes.as_ref().map(|writes| &writes.ident);
+    let signature = signature::check(&function.sig, update, diagnostics)?;
     Some(Step {
         state: signature.state,
         form: signature.form,
         resources: signature.resources,
         output: signature.output,
         retry,
+        compensation: options.compensate,
+        writes,
         root,
     })
+}
+
+fn check_writes(fields: Vec<Ident>, step: &Ident, diagnostics: &mut Diagnostics) -> Writes {
+    let mut seen = HashSet::new();
+    let mut checked = Vec::new();
+    for field in fields {
+        if field == "new" {
+            diagnostics.error(&field, message::WRITES_NEW);
+        } else if seen.insert(field.unraw()) {
+            checked.push(field);
+        } else {
+            diagnostics.error(&field, message::duplicate_write(&field));
+        }
+    }
+    let words = step.unraw().to_string();
+    let words = words.split('_').map(|word| {
+        let mut characters = word.chars();
+        let first = characters
+            .next()
+            .map(|first| first.to_uppercase().to_string());
+        first.unwrap_or_default() + characters.as_str()
+    });
+    let name: String = words.collect();
+    Writes {
+        ident: format_ident!("{name}Writes", span = step.span()),
+        fields: checked,
+    }
 }

@@ -5,7 +5,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Expr, LitInt, LitStr, Pat, Path, Token, Type, braced, bracketed, parenthesized, token};
+use syn::{
+    Expr, LitInt, LitStr, Pat, Path, Token, Type, TypePath, braced, bracketed, parenthesized, token,
+};
 
 use super::options::{self, CRATE, Keys, Known};
 use super::pipeline::{self, NAME, NodeSyntax, STATE, VERSION};
@@ -16,12 +18,18 @@ pub(crate) const TOPOLOGY: Known = (
     "topology",
     "topology = [edge(START, first_step), edge(first_step, END)]",
 );
+pub(crate) const ENTRY: Known = ("entry", "entry = first_step");
+const TERMINAL: Known = ("terminal", "terminal = [one_step, other_step]");
 const NODES: Known = ("nodes", "nodes = { one_step, other_name: other_step }");
 const MAX_VISITS: Known = ("max_visits", "max_visits = 100");
 const KNOWN: &[Known] = &[
-    NAME, VERSION, STATE, NODES, TOPOLOGY, MAX_VISITS, CRON, TIMEZONE, OVERLAP, CATCH_UP, INPUT,
-    CRATE,
+    NAME, VERSION, STATE, NODES, ENTRY, TERMINAL, TOPOLOGY, MAX_VISITS, CRON, TIMEZONE, OVERLAP,
+    CATCH_UP, INPUT, CRATE,
 ];
+
+const ON: Known = ("on", "on = MySignal");
+const AFTER: Known = ("after", "after = \"7d\"");
+const WAIT_KNOWN: &[Known] = &[ON, AFTER];
 
 /// The options of a graph.
 #[derive(Debug, Default)]
@@ -31,6 +39,8 @@ pub(crate) struct GraphOptions {
     pub(crate) state: Option<Type>,
     /// The steps, each under the name that stands before it.
     pub(crate) nodes: Option<Vec<(Option<Ident>, NodeSyntax)>>,
+    pub(crate) entry: Option<Path>,
+    pub(crate) terminals: Vec<Path>,
     pub(crate) topology: Option<Vec<EdgeSyntax>>,
     pub(crate) max_visits: Option<LitInt>,
     pub(crate) schedule: ScheduleSyntax,
@@ -52,6 +62,24 @@ pub(crate) enum EdgeSyntax {
         /// The braces.
         span: Span,
     },
+    Wait {
+        from: Path,
+        to: Path,
+        on: Option<TypePath>,
+        after: Option<LitStr>,
+        /// Whether an option was written, or meant, so that none is missed.
+        is_given: bool,
+        word: Ident,
+    },
+}
+
+impl EdgeSyntax {
+    /// Where the edge leaves.
+    pub(crate) fn from(&self) -> &Path {
+        let (Self::Edge { from, .. } | Self::Conditional { from, .. } | Self::Wait { from, .. }) =
+            self;
+        from
+    }
 }
 
 /// Reads the options.
@@ -91,6 +119,16 @@ fn read(
             graph.nodes = Some(items(&content, diagnostics, node));
         }
         "nodes" => return Err(input.error(message::write_option(NODES.1))),
+        "entry" => graph.entry = Some(reference(input)?),
+        "terminal" if input.peek(token::Bracket) => {
+            let content;
+            let bracket = bracketed!(content in input);
+            if content.is_empty() {
+                diagnostics.error_at(bracket.span.join(), message::write_option(TERMINAL.1));
+            }
+            graph.terminals = items(&content, diagnostics, |input, _| reference(input).map(Some));
+        }
+        "terminal" => graph.terminals = vec![reference(input)?],
         "topology" if input.peek(token::Bracket) => {
             let content;
             let bracket = bracketed!(content in input);
@@ -166,6 +204,7 @@ fn edge(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<Option
     let read = match word.to_string().as_str() {
         "edge" => simple(&content),
         "conditional" => conditional(&content, diagnostics),
+        "wait_edge" => waiting(word, &content, diagnostics),
         unknown => {
             diagnostics.error(&word, message::unknown_edge_word(unknown));
             pipeline::drain(&content);
@@ -208,6 +247,44 @@ fn conditional(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result
         router,
         branches,
         span,
+    })
+}
+
+/// `wait_edge(from, to, on = Signal)` or `wait_edge(from, to, after = "7d")`
+fn waiting(
+    word: Ident,
+    input: ParseStream,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<EdgeSyntax> {
+    let from = reference(input)?;
+    comma(input)?;
+    let to = reference(input)?;
+    let _: Option<Token![,]> = input.parse()?;
+    let (mut on, mut after) = (None, None);
+    let keys = options::read_all(
+        input,
+        "wait_edge(..)",
+        WAIT_KNOWN,
+        diagnostics,
+        |key, input| {
+            if key == ON.0 {
+                let start = input.span();
+                let form = |_| syn::Error::new(start, message::write_option(ON.1));
+                on = Some(input.parse().map_err(form)?);
+            } else {
+                after = Some(options::string(input, AFTER.1)?);
+            }
+            Ok(())
+        },
+    );
+    let is_given = keys.contains(ON.0) || keys.contains(AFTER.0);
+    Ok(EdgeSyntax::Wait {
+        from,
+        to,
+        on,
+        after,
+        is_given,
+        word,
     })
 }
 

@@ -8,8 +8,9 @@ use syn::{Expr, ItemStruct, LitInt, LitStr, Path, Token, Type, bracketed, parent
 
 use super::first_word;
 use super::options::{self, CRATE, Keys, Known};
-use super::retry::{BACKOFF, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
+use super::retry::{BACKOFF, HEARTBEAT, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
 use super::schedule::{CATCH_UP, CRON, INPUT, OVERLAP, ScheduleSyntax, TIMEZONE};
+use super::step::{self, COMPENSATE};
 use crate::diagnostics::{Diagnostics, message};
 
 pub(crate) const NAME: Known = ("name", "name = \"area.verb\"");
@@ -22,7 +23,15 @@ const KNOWN: &[Known] = &[
 
 const WHEN: Known = ("when", "when = |state| state.is_ready");
 const NODE_NAME: Known = ("name", "name = \"another_name\"");
-const NODE_KNOWN: &[Known] = &[WHEN, NODE_NAME, MAX_ATTEMPTS, BACKOFF, TIMEOUT];
+const NODE_KNOWN: &[Known] = &[
+    WHEN,
+    NODE_NAME,
+    MAX_ATTEMPTS,
+    BACKOFF,
+    TIMEOUT,
+    HEARTBEAT,
+    COMPENSATE,
+];
 
 /// The options of a pipeline.
 #[derive(Debug, Default)]
@@ -49,6 +58,7 @@ pub(crate) struct NodeSyntax {
     pub(crate) step: Path,
     pub(crate) when: Option<Expr>,
     pub(crate) name: Option<LitStr>,
+    pub(crate) compensate: Option<Path>,
     pub(crate) retry: RetrySyntax,
 }
 
@@ -58,6 +68,7 @@ impl NodeSyntax {
             step,
             when: None,
             name: None,
+            compensate: None,
             retry: RetrySyntax::default(),
         }
     }
@@ -201,6 +212,7 @@ pub(super) fn node(
         match key {
             "when" => node.when = Some(input.parse()?),
             "name" => node.name = Some(options::string(input, NODE_NAME.1)?),
+            "compensate" => node.compensate = Some(step::compensation(input)?),
             _ => node.retry.read(key, input)?,
         }
         Ok(())

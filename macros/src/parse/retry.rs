@@ -10,6 +10,7 @@ use crate::diagnostics::message;
 pub(crate) const MAX_ATTEMPTS: Known = ("max_attempts", "max_attempts = 5");
 pub(crate) const BACKOFF: Known = ("backoff", "backoff = [\"10s\", \"1m\"]");
 pub(crate) const TIMEOUT: Known = ("timeout", "timeout = \"10m\"");
+pub(crate) const HEARTBEAT: Known = ("heartbeat", "heartbeat = \"30s\"");
 
 /// The retry options as written.
 #[derive(Debug, Default)]
@@ -17,6 +18,7 @@ pub(crate) struct RetrySyntax {
     pub(crate) max_attempts: Option<LitInt>,
     pub(crate) backoff: Option<BackoffSyntax>,
     pub(crate) timeout: Option<LitStr>,
+    pub(crate) heartbeat: Option<LitStr>,
 }
 
 /// One delay, or a list of them.
@@ -27,7 +29,7 @@ pub(crate) enum BackoffSyntax {
 }
 
 impl RetrySyntax {
-    /// Reads the value of `key`, one of the three above.
+    /// Reads the value of `key`, one of the four above.
     pub(crate) fn read(&mut self, key: &str, input: ParseStream) -> syn::Result<()> {
         if key == MAX_ATTEMPTS.0 {
             if !input.peek(LitInt) {
@@ -36,6 +38,8 @@ impl RetrySyntax {
             self.max_attempts = Some(input.parse()?);
         } else if key == BACKOFF.0 {
             self.backoff = Some(read_backoff(input)?);
+        } else if key == HEARTBEAT.0 {
+            self.heartbeat = Some(options::string(input, HEARTBEAT.1)?);
         } else {
             self.timeout = Some(options::string(input, TIMEOUT.1)?);
         }

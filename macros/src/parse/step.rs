@@ -1,20 +1,34 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! `#[step(..)]` as written.
 
-use proc_macro2::TokenStream;
-use syn::{ItemFn, Path};
+use proc_macro2::{Ident, TokenStream};
+use syn::parse::ParseStream;
+use syn::{ItemFn, Path, Token, parenthesized};
 
 use super::first_word;
 use super::options::{self, CRATE, Known};
-use super::retry::{BACKOFF, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
+use super::pipeline;
+use super::retry::{BACKOFF, HEARTBEAT, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
 use crate::diagnostics::{Diagnostics, message};
 
-const KNOWN: &[Known] = &[MAX_ATTEMPTS, BACKOFF, TIMEOUT, CRATE];
+pub(crate) const COMPENSATE: Known = ("compensate", "compensate = undo_step");
+const WRITES: Known = ("writes", "writes(field, other_field)");
+const KNOWN: &[Known] = &[
+    MAX_ATTEMPTS,
+    BACKOFF,
+    TIMEOUT,
+    HEARTBEAT,
+    COMPENSATE,
+    WRITES,
+    CRATE,
+];
 
 /// The options of a step.
 #[derive(Debug, Default)]
 pub(crate) struct StepOptions {
     pub(crate) retry: RetrySyntax,
+    pub(crate) compensate: Option<Path>,
+    pub(crate) writes: Option<Vec<Ident>>,
     pub(crate) root: Option<Path>,
 }
 
@@ -27,10 +41,51 @@ pub(crate) fn parse_options(tokens: TokenStream, diagnostics: &mut Diagnostics) 
                 step.root = Some(options::root(input)?);
                 return Ok(());
             }
+            if key == COMPENSATE.0 {
+                step.compensate = Some(compensation(input)?);
+                return Ok(());
+            }
+            if key == WRITES.0 {
+                let fields = writes(input)?;
+                step.writes.get_or_insert_default().extend(fields);
+                return Ok(());
+            }
             step.retry.read(key, input)
         })
     });
     step
+}
+
+/// The path of the step that undoes another.
+pub(super) fn compensation(input: ParseStream) -> syn::Result<Path> {
+    let start = input.span();
+    let path = input.call(Path::parse_mod_style);
+    path.map_err(|_| syn::Error::new(start, message::write_option(COMPENSATE.1)))
+}
+
+/// The names of fields in parentheses.
+fn writes(input: ParseStream) -> syn::Result<Vec<Ident>> {
+    let content;
+    parenthesized!(content in input);
+    let form = |span| syn::Error::new(span, message::write_option(WRITES.1));
+    if content.is_empty() {
+        return Err(form(content.span()));
+    }
+    let mut fields = Vec::new();
+    while !content.is_empty() {
+        let start = content.span();
+        let field = content.parse();
+        let is_end = content.is_empty() || content.peek(Token![,]);
+        match field {
+            Ok(field) if is_end => fields.push(field),
+            _ => {
+                pipeline::drain(&content);
+                return Err(form(start));
+            }
+        }
+        let _: Option<Token![,]> = content.parse()?;
+    }
+    Ok(fields)
 }
 
 /// Reads the function.

@@ -9,6 +9,7 @@ use crate::definition::topology::{
 };
 use crate::error::DefinitionFault;
 use crate::identifier::{NodeName, SignalName, nearest};
+use crate::state::writes::shared_field;
 use crate::step::retry::{DURATION_LIMIT, MAX_ATTEMPTS_LIMIT};
 
 /// The faults of a declaration, apart from its name's.
@@ -23,6 +24,7 @@ pub(crate) fn faults(declaration: &Declaration) -> Vec<DefinitionFault> {
     edges(&declaration.topology, &mut faults);
     waits(&declaration.topology, &mut faults);
     branches(declaration, &mut faults);
+    writes(declaration, &mut faults);
     // Reachability says nothing of use about edges that are wrong in themselves.
     if faults.is_empty() {
         reachability(&declaration.topology, &mut faults);
@@ -102,6 +104,39 @@ fn branches(declaration: &Declaration, faults: &mut Vec<DefinitionFault>) {
                 1 => {}
                 0 => faults.push(DefinitionFault::MissingBranch { node, branch }),
                 _ => faults.push(DefinitionFault::SeveralTargets { node, branch }),
+            }
+        }
+    }
+}
+
+/// Two nodes of a parallel group must not both write a field that has no reducer.
+fn writes(declaration: &Declaration, faults: &mut Vec<DefinitionFault>) {
+    let Declaration {
+        topology,
+        bindings,
+        codec,
+        ..
+    } = declaration;
+    let declared = |name: &str| {
+        let node = topology.nodes.iter().position(|node| node.name == name)?;
+        bindings.get(node)?.writes
+    };
+    for edge in &topology.edges {
+        let members: Vec<_> = edge
+            .to
+            .iter()
+            .filter_map(|name| Some((name, declared(name)?)))
+            .collect();
+        for (position, (second, fields)) in members.iter().enumerate() {
+            for (first, others) in &members[..position] {
+                let (schema, names) = (codec.schema(), codec.field_names());
+                if let Some(field) = shared_field(schema, names, others, fields) {
+                    faults.push(DefinitionFault::SharedWrite {
+                        field: field.to_owned(),
+                        first: (*first).clone(),
+                        second: (*second).clone(),
+                    });
+                }
             }
         }
     }
@@ -309,6 +344,67 @@ mod tests {
             .edges
             .push(Edge::new(vec!["c".into()], vec![END.into()]));
         assert!(found(&round)[0].starts_with("node `c` has more than one edge out"));
+    }
+
+    mod deploy {
+        //! Steps that declare what they write.
+        use crate::prelude::*;
+        use serde::{Deserialize, Serialize};
+
+        #[derive(State, Clone, Serialize, Deserialize)]
+        pub(super) struct Deploy {
+            #[serde(rename = "serverId")]
+            server_id: Option<String>,
+            #[reduce(append)]
+            logs: Vec<String>,
+        }
+
+        #[step(writes(server_id, logs))]
+        pub(super) async fn provision(_: &Ctx, _: &Deploy) -> StepResult<ProvisionWrites> {
+            Ok(ProvisionWrites::new().server_id("s-1").logs(["made"]))
+        }
+
+        #[step(writes(logs, server_id))]
+        pub(super) async fn release(_: &Ctx, _: &Deploy) -> StepResult<ReleaseWrites> {
+            Ok(ReleaseWrites::new().server_id(None).logs(["gone"]))
+        }
+
+        #[step(writes(logs))]
+        pub(super) async fn note(_: &Ctx, _: &Deploy) -> StepResult<NoteWrites> {
+            Ok(NoteWrites::new().logs(["noted"]))
+        }
+    }
+
+    #[test]
+    fn parallel_nodes_do_not_declare_one_field_without_a_reducer() {
+        use crate::definition::binding::Node;
+        use crate::definition::pipeline::Pipeline;
+        let group = || {
+            [
+                Node::of::<deploy::provision>(),
+                Node::of::<deploy::note>(),
+                Node::of::<deploy::release>().named("free"),
+            ]
+        };
+        let begin = || Pipeline::<deploy::Deploy>::new("deploy", 1);
+        let [fault] = faults(&begin().parallel(group()).build())
+            .try_into()
+            .unwrap();
+        let DefinitionFault::SharedWrite {
+            field,
+            first,
+            second,
+        } = fault
+        else {
+            panic!("{fault:?}")
+        };
+        assert_eq!(
+            (&*field, &*first, &*second),
+            ("server_id", "provision", "free")
+        );
+        let [provision, note, release] = group();
+        let apart = begin().parallel([provision, note]).step(release).build();
+        assert!(faults(&apart).is_empty());
     }
 
     #[test]

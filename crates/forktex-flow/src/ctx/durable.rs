@@ -129,13 +129,10 @@ impl Ctx {
     /// # #[derive(State, Clone, Serialize, Deserialize)]
     /// # struct Request { approved_by: Option<String> }
     ///
-    /// #[derive(Serialize, Deserialize)]
+    /// #[derive(Signal, Serialize, Deserialize)]
+    /// #[signal("request.approved")]
     /// struct Approved {
     ///     by: String,
-    /// }
-    ///
-    /// impl Signal for Approved {
-    ///     const NAME: &'static str = "request.approved";
     /// }
     ///
     /// #[step]

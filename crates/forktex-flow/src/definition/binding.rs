@@ -12,7 +12,7 @@ use super::route::{Choice, Route as _};
 use super::topology::{GraphNode, MAX_VISITS_DEFAULT};
 use crate::ctx::Ctx;
 use crate::error::failure::{StepFailure, StepFailureKind};
-use crate::signal::Signal;
+use crate::signal::{MergesInto, Signal};
 use crate::state::State;
 use crate::state::delta::Delta;
 use crate::state::erased::AnyState;
@@ -34,6 +34,8 @@ pub(crate) struct Binding {
     pub(crate) router: Option<Router>,
     /// The signals that are waited for behind the node.
     pub(crate) signals: Vec<SignalBinding>,
+    /// The fields that the step declares to write, by their names in Rust.
+    pub(crate) writes: Option<&'static [&'static str]>,
     pub(crate) retry: RetryPolicy,
     pub(crate) resources: Vec<ResourceKey>,
     /// What undoes the node.
@@ -98,14 +100,11 @@ pub(crate) struct SignalBinding {
 
 impl SignalBinding {
     /// A signal whose payload becomes an update of the state.
-    pub(crate) fn of<S: State, G: Signal>() -> Self
-    where
-        S::Update: From<G>,
-    {
+    pub(crate) fn of<S: State, G: Signal + MergesInto<S>>() -> Self {
         let update = |payload: Value| {
             let signal: G = serde_json::from_value(payload)
                 .map_err(|error| StepFailure::new(StepFailureKind::Payload, &error.to_string()))?;
-            S::encode(signal.into())
+            S::encode(signal.into_update())
                 .map_err(|error| StepFailure::new(StepFailureKind::Payload, &error.to_string()))
         };
         Self {
@@ -153,6 +152,7 @@ impl<S: State> Node<S> {
             condition: None,
             router: None,
             signals: Vec::new(),
+            writes: T::WRITES,
             retry: T::retry(),
             resources: T::resources(),
             compensation: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::identifier::Version;
 use crate::schedule::input::DeclaredSchedule;
 use crate::schedule::{DefaultInput, InvalidSchedule, Schedule, ScheduleInput};
-use crate::signal::Signal;
+use crate::signal::{MergesInto, Signal};
 use crate::state::State;
 use crate::state::erased::Typed;
 
@@ -155,13 +155,10 @@ impl<S: State> Graph<S> {
     ///     email: Option<String>,
     /// }
     ///
-    /// #[derive(Serialize, Deserialize)]
+    /// #[derive(Signal, Serialize, Deserialize)]
+    /// #[signal("email.verified")]
     /// struct EmailVerified {
     ///     email: String,
-    /// }
-    ///
-    /// impl Signal for EmailVerified {
-    ///     const NAME: &'static str = "email.verified";
     /// }
     ///
     /// impl From<EmailVerified> for OnboardingUpdate {
@@ -187,10 +184,11 @@ impl<S: State> Graph<S> {
     ///     .build();
     /// assert_eq!(declaration.topology().edges.len(), 5);
     /// ```
-    pub fn wait_edge<G: Signal>(mut self, from: impl Into<String>, to: impl Into<String>) -> Self
-    where
-        S::Update: From<G>,
-    {
+    pub fn wait_edge<G: Signal + MergesInto<S>>(
+        mut self,
+        from: impl Into<String>,
+        to: impl Into<String>,
+    ) -> Self {
         let from = from.into();
         let wait = EdgeWait::Signal(G::NAME.to_owned());
         self.edges.push(Edge::waiting(from.clone(), to, wait));

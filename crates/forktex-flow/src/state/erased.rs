@@ -29,6 +29,11 @@ impl AnyState {
 pub(crate) trait StateCodec: Send + Sync {
     fn schema(&self) -> &'static StateSchema;
 
+    /// The fields' names in Rust, where they are others than in the schema.
+    fn field_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Decodes the input of a run.
     fn decode(&self, input: Value) -> Result<AnyState, StateError>;
 
@@ -58,6 +63,10 @@ impl<S: State> Typed<S> {
 impl<S: State> StateCodec for Typed<S> {
     fn schema(&self) -> &'static StateSchema {
         const { &S::SCHEMA }
+    }
+
+    fn field_names(&self) -> &'static [&'static str] {
+        S::FIELD_NAMES
     }
 
     fn decode(&self, input: Value) -> Result<AnyState, StateError> {

@@ -50,6 +50,14 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// The same policy, and a limit to how long an attempt may go on without
+    /// [`Ctx::heartbeat`](crate::Ctx::heartbeat): longer than zero, at most [`DURATION_LIMIT`].
+    #[must_use]
+    pub fn with_heartbeat(mut self, limit: Duration) -> Self {
+        self.heartbeat = Some(limit);
+        self
+    }
+
     /// The delay before the next attempt, after `failed_attempts` failed ones, or `None` when there
     /// is none left. `jitter` is a random number from 0 to 1.
     pub(crate) fn delay_after(&self, failed_attempts: u32, jitter: f64) -> Option<Duration> {

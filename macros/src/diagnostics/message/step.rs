@@ -28,6 +28,19 @@ pub(crate) const EMPTY_BACKOFF: &str =
     "`backoff` needs at least one delay: write `backoff = [\"10s\", \"1m\"]`";
 pub(crate) const ZERO_TIMEOUT: &str = "`timeout` must be longer than zero";
 
+pub(crate) const WRITES_NEW: &str =
+    "a field called `new` cannot be declared: what is declared begins with a `new()` of its own
+= help: give the field another name, or leave `writes(..)` out";
+
+pub(crate) fn duplicate_write(field: &impl Display) -> String {
+    format!("`writes` names the field `{field}` twice: keep one")
+}
+
+pub(crate) const ZERO_HEARTBEAT: &str = "`heartbeat` must be longer than zero";
+
+pub(crate) const UNDOES_ITSELF: &str =
+    "a step cannot undo itself: name another step, `compensate = undo_step`";
+
 /// The part of a signature that is wrong, and the whole as it should be.
 pub(crate) fn signature(what: impl Display, expected: &str) -> String {
     with_help(what, format!("expected `{expected}`"))

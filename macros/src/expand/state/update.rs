@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::Attribute;
 
-use super::combine;
+use super::{combine, name_in_rust};
 use crate::model::state::{Field, Reducer, Setter, State};
 
 pub(crate) fn expand(state: &State) -> TokenStream {
@@ -23,6 +23,7 @@ pub(crate) fn expand(state: &State) -> TokenStream {
     let idents: Vec<_> = fields.iter().map(|field| &field.ident).collect();
     let types = fields.iter().map(|field| storage(state, field));
     let setters = fields.iter().map(|field| setter(state, field));
+    let by_key = fields.iter().map(|field| by_key(state, field));
     let names = fields.iter().map(|field| &field.json_name);
     let update_name = update.to_string();
     quote! {
@@ -66,6 +67,8 @@ pub(crate) fn expand(state: &State) -> TokenStream {
         impl #update {
             #(#setters)*
         }
+
+        #(#by_key)*
     }
 }
 
@@ -96,6 +99,29 @@ fn setter(state: &State, field: &Field) -> TokenStream {
         #visibility fn #ident(mut self, value: #parameter) -> Self {
             self.#ident = #store;
             self
+        }
+    }
+}
+
+/// The setter, for a step that declares its writes and does not know the type of the field.
+fn by_key(state: &State, field: &Field) -> TokenStream {
+    let (private, update, ident) = (state.root.private(), &state.update, &field.ident);
+    let (name, ty) = (name_in_rust(field), &field.ty);
+    let (generics, value) = match &field.setter {
+        Setter::Value => (None, quote!(#ty)),
+        Setter::Into => (Some(quote!(::core::convert::Into<#ty>)), quote!(V)),
+        Setter::Option(inner) => (Some(quote!(#private::IntoOption<#inner>)), quote!(V)),
+        Setter::Items => (Some(quote!(#private::ExactItems<#ty>)), quote!(V)),
+        Setter::ItemsInto => (Some(quote!(#private::IntoItems<#ty>)), quote!(V)),
+    };
+    let generics = generics.map(|bound| quote!(<V: #bound>));
+    quote! {
+        #[automatically_derived]
+        #[diagnostic::do_not_recommend]
+        impl #generics #private::Sets<{ #private::field_key(#name) }, #value> for #update {
+            fn set(self, value: #value) -> Self {
+                self.#ident(value)
+            }
         }
     }
 }

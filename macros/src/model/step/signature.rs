@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use proc_macro2::Ident;
 use quote::ToTokens;
 use syn::{FnArg, Pat, PatType, ReturnType, Signature, Type, TypeReference};
 
@@ -20,9 +21,13 @@ pub(crate) struct StepSignature {
 }
 
 /// Checks all parts of the signature.
-pub(crate) fn check(signature: &Signature, diagnostics: &mut Diagnostics) -> Option<StepSignature> {
+pub(crate) fn check(
+    signature: &Signature,
+    update: Option<&Ident>,
+    diagnostics: &mut Diagnostics,
+) -> Option<StepSignature> {
     let mut check = Check {
-        expected: expected(signature),
+        expected: expected(signature, update),
         diagnostics,
     };
     check.qualifiers(signature);
@@ -191,7 +196,7 @@ impl Check<'_> {
 }
 
 /// The signature as it should be, as near to the written one as can be told.
-fn expected(signature: &Signature) -> String {
+fn expected(signature: &Signature, update: Option<&Ident>) -> String {
     let typed = signature
         .inputs
         .iter()
@@ -224,7 +229,8 @@ fn expected(signature: &Signature) -> String {
         let _ = write!(resources, ", {name}: Resource<{ty}>");
     }
     let name = &signature.ident;
-    format!("async fn {name}(ctx: &Ctx, state: &{state}{resources}) -> StepResult<{state}Update>")
+    let update = update.map_or_else(|| format!("{state}Update"), ToString::to_string);
+    format!("async fn {name}(ctx: &Ctx, state: &{state}{resources}) -> StepResult<{update}>")
 }
 
 fn referent(ty: &Type) -> &Type {
@@ -260,7 +266,7 @@ mod tests {
     fn found(signature: &str) -> Vec<String> {
         let mut diagnostics = Diagnostics::default();
         let signature = syn::parse_str(signature).unwrap();
-        check(&signature, &mut diagnostics);
+        check(&signature, None, &mut diagnostics);
         diagnostics.texts()
     }
 
@@ -272,8 +278,12 @@ mod tests {
             ("std::sync::Arc<Order>", StateForm::Shared),
         ] {
             let text = format!("async fn pay(_: &Ctx, state: {state}) -> StepResult<()>");
-            let signature =
-                check(&syn::parse_str(&text).unwrap(), &mut Diagnostics::default()).unwrap();
+            let signature = check(
+                &syn::parse_str(&text).unwrap(),
+                None,
+                &mut Diagnostics::default(),
+            )
+            .unwrap();
             assert_eq!(signature.form, form);
             assert_eq!(types::as_written(&signature.state), "Order");
         }

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A setter is not called as what it begins with.
+
+use forktex::flow::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(State, Clone, Serialize, Deserialize)]
+struct Deploy {
+    server_id: Option<String>,
+    new: u64,
+    #[reduce(append)]
+    logs: Vec<String>,
+}
+
+#[step(writes(new, logs))]
+async fn provision(_ctx: &Ctx, _state: &Deploy) -> StepResult<ProvisionWrites> {
+    Ok(ProvisionWrites::new().logs(["done"]))
+}
+
+fn main() {}
