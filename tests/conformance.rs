@@ -41,5 +41,8 @@ mod outage;
 #[path = "conformance/refusal.rs"]
 mod refusal;
 
+#[path = "conformance/schedule.rs"]
+mod schedule;
+
 #[path = "conformance/vault.rs"]
 mod vault;

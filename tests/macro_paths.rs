@@ -20,6 +20,9 @@ fn both_ways_make_the_same_workflow() {
     assert_eq!(other.name(), "renamed.ship");
     assert_eq!(facade::SelfState::declare().topology().nodes.len(), 1);
     assert_eq!(renamed::SelfState::declare().topology().nodes.len(), 1);
+    let swept = renamed::SweepShelves::declare();
+    assert_eq!(swept.topology().nodes[0].name, "sweep_shelves");
+    assert_eq!(swept.schedule().unwrap().timezone_name(), "Asia/Tokyo");
     assert_eq!(renamed::Weigh::declare().topology().edges.len(), 4);
     let (one, other) = (facade::Collect::declare(), renamed::Collect::declare());
     assert_eq!(one.topology(), other.topology());

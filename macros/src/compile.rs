@@ -48,6 +48,29 @@ pub(crate) fn step(options: TokenStream, item: &TokenStream, root: Root) -> Toke
     }
 }
 
+/// `#[scheduled(..)]`.
+pub(crate) fn scheduled(options: TokenStream, item: &TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let options = parse::scheduled::parse_options(options, &mut diagnostics);
+    let root = root.or_given(options.root.clone());
+    let Some(function) = parse::step::parse_item(item, &mut diagnostics) else {
+        return fallback::item(item, diagnostics);
+    };
+    let checked = model::scheduled::check(options, &function, &root, &mut diagnostics);
+    if function.sig.receiver().is_some() {
+        return fallback::item(item, diagnostics);
+    }
+    match checked {
+        Some(scheduled) if diagnostics.is_empty() => {
+            expand::scheduled::expand(&scheduled, &function)
+        }
+        checked => {
+            let place = checked.map(|scheduled| scheduled.place);
+            fallback::scheduled(&function, place.as_ref(), &root, diagnostics)
+        }
+    }
+}
+
 /// `#[pipeline(..)]`.
 pub(crate) fn pipeline(options: TokenStream, item: &TokenStream, root: Root) -> TokenStream {
     let mut diagnostics = Diagnostics::default();

@@ -6,6 +6,8 @@ pub(crate) mod model;
 pub(crate) mod pipeline;
 mod retry;
 pub(crate) mod route;
+mod schedule;
+pub(crate) mod scheduled;
 pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod step;

@@ -8,6 +8,7 @@ use syn::{ItemFn, ItemStruct};
 
 use crate::diagnostics::Diagnostics;
 use crate::expand;
+use crate::model;
 use crate::model::pipeline::Place;
 use crate::model::step::Step;
 use crate::root::Root;
@@ -48,6 +49,19 @@ pub(crate) fn step(
         #writes
         #errors
     }
+}
+
+/// The function with its step, and the struct with its workflow.
+pub(crate) fn scheduled(
+    function: &ItemFn,
+    place: Option<&Place>,
+    root: &Root,
+    diagnostics: Diagnostics,
+) -> TokenStream {
+    let structure = model::scheduled::structure(function);
+    let step = step(function, None, root, diagnostics);
+    let workflow = pipeline(&structure, place, root, Diagnostics::default());
+    quote!(#step #workflow)
 }
 
 /// The struct, and a workflow without steps where its state is known.

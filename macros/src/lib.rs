@@ -79,6 +79,18 @@ pub fn graph_through_facade(options: TokenStream, item: TokenStream) -> TokenStr
 }
 
 /// Documented where `forktex_flow` re-exports it.
+#[proc_macro_attribute]
+pub fn scheduled(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::scheduled(options.into(), &item.into(), Root::Flow).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn scheduled_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::scheduled(options.into(), &item.into(), Root::Facade).into()
+}
+
+/// Documented where `forktex_flow` re-exports it.
 #[proc_macro_derive(Route, attributes(route))]
 pub fn derive_route(input: TokenStream) -> TokenStream {
     compile::route(input.into(), Root::Flow).into()

@@ -12,6 +12,8 @@ mod name;
 pub(crate) mod pipeline;
 mod rename;
 pub(crate) mod retry;
+pub(crate) mod schedule;
+pub(crate) mod scheduled;
 pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod step;

@@ -7,6 +7,8 @@ pub(crate) mod options;
 pub(crate) mod pipeline;
 pub(crate) mod retry;
 pub(crate) mod route;
+pub(crate) mod schedule;
+pub(crate) mod scheduled;
 pub(crate) mod serde;
 pub(crate) mod signal;
 pub(crate) mod state;

@@ -28,6 +28,11 @@ pub const FLOW: &[Source] = &[
         name: "inbox",
         sql: include_str!("../flow/0002_inbox.sql"),
     },
+    Source {
+        version: 3,
+        name: "schedules",
+        sql: include_str!("../flow/0003_schedules.sql"),
+    },
 ];
 
 /// The schema `forktex_vault` of `forktex-vault`.

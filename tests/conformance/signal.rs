@@ -130,14 +130,14 @@ async fn c33_kills_while_signals_are_taken_neither_lose_nor_double_one() {
     let flow = flow(&world, 10).await;
     let run = flow.start(Listening, tale("c33")).await.unwrap();
     // Amounts of nothing keep it listening, so that it takes every line.
-    let signals = 40;
-    for round in 0..4 {
+    let signals = 40_usize;
+    for round in 0..4_usize {
         let worker = child::spawn(&world, Conduct::HangAt("nowhere"));
         for number in round * 10..round * 10 + 10 {
             run.send(told(&format!("line {number}"), 0)).await.unwrap();
         }
         // Killed in the midst of taking them, wherever it is then.
-        let least = (round * 10 + 3) as usize;
+        let least = round * 10 + 3;
         until("some were taken", async || {
             world.count(run.id(), SIGNALLED).await >= least
         })

@@ -43,6 +43,20 @@ async fn label(_ctx: &Ctx, _state: Parcel) -> StepResult<LabelWrites> {
     Ok(LabelWrites::new().label("fragile"))
 }
 
+#[derive(State, Clone, Default, Serialize, Deserialize)]
+#[state(crate = ::renamed_flow)]
+pub(crate) struct Sweep {
+    swept: u64,
+}
+
+#[scheduled(
+    name = "renamed.sweep", version = 1, cron = "@daily", timezone = "Asia/Tokyo", max_attempts = 2,
+    crate = ::renamed_flow,
+)]
+pub(crate) async fn sweep_shelves(_ctx: &Ctx, state: &Sweep) -> StepResult<SweepUpdate> {
+    Ok(Sweep::update().swept(state.swept + 1))
+}
+
 #[pipeline(
     name = "renamed.ship", version = 1, state = Parcel,
     steps = [

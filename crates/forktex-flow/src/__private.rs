@@ -8,6 +8,8 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::schedule::{InvalidSchedule, Schedule};
+
 pub use crate::ctx::Ctx;
 pub use crate::definition::binding::{Node, Undo};
 pub use crate::definition::graph::Graph;
@@ -17,6 +19,7 @@ pub use crate::definition::topology::{END, START};
 pub use crate::definition::{Declaration, Workflow};
 pub use crate::error::{StepError, StepResult};
 pub use crate::registry::Registration;
+pub use crate::schedule::{CatchUp, Overlap, ScheduleInput};
 pub use crate::signal::Signal;
 pub use crate::state::delta::Delta;
 pub use crate::state::reducer::{self, Reducer};
@@ -47,6 +50,20 @@ pub fn retry_policy(
         backoff_ms.map(|delays| delays.iter().copied().map(Duration::from_millis).collect());
     policy.timeout = timeout_ms.map(Duration::from_millis);
     policy
+}
+
+/// The schedule that an attribute declares, and checked when it was compiled.
+///
+/// # Errors
+/// [`InvalidSchedule`] where this crate is of another release than the attribute.
+pub fn schedule(
+    cron: &str,
+    timezone: &str,
+    overlap: Overlap,
+    catch_up: CatchUp,
+) -> Result<Schedule, InvalidSchedule> {
+    let schedule = Schedule::new(cron)?.timezone(timezone)?;
+    Ok(schedule.overlap(overlap).catch_up(catch_up))
 }
 
 /// A duration that was read at compile time.

@@ -16,6 +16,7 @@ use crate::definition::binding::Binding;
 use crate::definition::topology::Topology;
 use crate::error::DefinitionFault;
 use crate::identifier::{NodeName, Version, WorkflowName};
+use crate::schedule::input::WorkflowSchedule;
 use crate::state::erased::StateCodec;
 use plan::{NodeIndex, Plan};
 
@@ -29,6 +30,7 @@ pub(crate) struct CompiledWorkflow {
     pub(crate) topology_hash: [u8; 32],
     pub(crate) state_hash: [u8; 32],
     pub(crate) codec: Arc<dyn StateCodec>,
+    pub(crate) schedule: Option<WorkflowSchedule>,
     bindings: Vec<Binding>,
 }
 
@@ -60,6 +62,13 @@ impl fmt::Debug for CompiledWorkflow {
 pub(crate) fn compile(declaration: Declaration) -> Result<CompiledWorkflow, Vec<DefinitionFault>> {
     let mut faults = validate::faults(&declaration);
     let name = WorkflowName::new(&declaration.name).map_err(|error| faults.push(error.into()));
+    let schedule = declaration.schedule.and_then(|declared| {
+        let schedule = declared.schedule.map_err(|error| faults.push(error.into()));
+        Some(WorkflowSchedule {
+            schedule: schedule.ok()?,
+            input: declared.input,
+        })
+    });
     let (Ok(name), true) = (name, faults.is_empty()) else {
         return Err(faults);
     };
@@ -81,6 +90,7 @@ pub(crate) fn compile(declaration: Declaration) -> Result<CompiledWorkflow, Vec<
         topology: Arc::new(declaration.topology),
         state_hash: state_hash.finalize().into(),
         codec: declaration.codec,
+        schedule,
         bindings: declaration.bindings,
     })
 }

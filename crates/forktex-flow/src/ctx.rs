@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use forktex_db::Db;
 use serde_json::{Map, Value};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use call::Calls;
@@ -33,7 +32,6 @@ pub struct Ctx {
     attempt: u32,
     /// Whether the body undoes the visit.
     undoes: bool,
-    beats: Arc<Notify>,
     cancelled: CancellationToken,
     /// None in a unit test.
     calls: Option<Calls>,
@@ -69,7 +67,6 @@ impl Ctx {
             visit,
             attempt,
             undoes,
-            beats: Arc::default(),
             cancelled,
             calls,
             test_signals: Arc::default(),
@@ -179,11 +176,9 @@ impl Ctx {
     /// # tokio::runtime::Runtime::new().unwrap().block_on(copy(&Ctx::for_test(), 3));
     /// ```
     pub fn heartbeat(&self) {
-        self.beats.notify_one();
-    }
-
-    pub(crate) fn beats(&self) -> Arc<Notify> {
-        Arc::clone(&self.beats)
+        if let Some(calls) = &self.calls {
+            calls.port().beat();
+        }
     }
 
     /// Ends when the run is being cancelled, or this worker has lost it. What the step returns

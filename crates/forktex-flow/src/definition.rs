@@ -15,6 +15,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::identifier::Version;
+use crate::schedule::Schedule;
+use crate::schedule::input::DeclaredSchedule;
 use crate::state::State;
 use crate::state::erased::StateCodec;
 use binding::Binding;
@@ -49,6 +51,7 @@ pub struct Declaration {
     /// One for each node of the topology, in its order.
     pub(crate) bindings: Vec<Binding>,
     pub(crate) codec: Arc<dyn StateCodec>,
+    pub(crate) schedule: Option<DeclaredSchedule>,
 }
 
 impl Declaration {
@@ -60,6 +63,12 @@ impl Declaration {
     /// The version as declared.
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// When it starts by itself, if that was declared and is valid.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        let declared = self.schedule.as_ref()?;
+        declared.schedule.as_ref().ok()
     }
 
     /// The nodes and edges.

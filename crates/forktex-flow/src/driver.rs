@@ -3,6 +3,7 @@
 //! harmless; the election only keeps the work from being done twice.
 
 mod election;
+pub(crate) mod schedule_firer;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -10,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::identifier::WorkerId;
 use crate::store::{Candidate, Pulse};
+use schedule_firer::Schedules;
 
 /// A candidate for the leadership of a schema, and the leader while it is elected.
 pub(crate) struct Driver {
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    election: JoinHandle<()>,
+    schedule_firer: JoinHandle<()>,
     leading: watch::Receiver<bool>,
 }
 
@@ -23,11 +26,14 @@ impl Driver {
     pub(crate) fn start(
         candidate: Box<dyn Candidate>,
         pulses: watch::Receiver<Pulse>,
+        schedules: Schedules,
         worker_id: impl Fn() -> WorkerId + Send + Sync + 'static,
     ) -> Self {
         let stop = CancellationToken::new();
         let (sender, leading) = watch::channel(false);
-        let task = tokio::spawn(election::run(
+        let schedule_firer = schedule_firer::run(schedules, pulses.clone(), stop.clone());
+        let schedule_firer = tokio::spawn(schedule_firer);
+        let election = tokio::spawn(election::run(
             candidate,
             pulses,
             worker_id,
@@ -36,7 +42,8 @@ impl Driver {
         ));
         Self {
             stop,
-            task,
+            election,
+            schedule_firer,
             leading,
         }
     }
@@ -49,13 +56,15 @@ impl Driver {
     /// Stops leading, so that another can at once.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
-        let _ = (&mut self.task).await;
+        let _ = (&mut self.schedule_firer).await;
+        let _ = (&mut self.election).await;
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
         self.stop.cancel();
-        self.task.abort();
+        self.election.abort();
+        self.schedule_firer.abort();
     }
 }

@@ -6,6 +6,7 @@
 
 mod control;
 pub mod failure;
+mod schedule;
 mod signal;
 
 use std::error::Error;
@@ -16,9 +17,11 @@ use forktex_db::DbError;
 
 use crate::identifier::{InstanceId, InvalidName, Namespace, Version, WorkflowName};
 use crate::instance::{Instance, InstanceStatus};
+use crate::schedule::InvalidSchedule;
 use crate::state::StateError;
 use crate::state::payload::PayloadError;
 pub use control::{ForkError, PauseError};
+pub use schedule::ScheduleError;
 pub use signal::SignalError;
 
 use failure::{StepFailure, StepFailureKind, with_causes};
@@ -101,6 +104,9 @@ pub enum DefinitionFault {
     /// A name is not well formed.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// Its schedule cannot be used.
+    #[error("its schedule: {0}")]
+    Schedule(#[from] InvalidSchedule),
     /// The version is 0.
     #[error("the version is 0: write 1 or more")]
     VersionZero,
@@ -564,6 +570,9 @@ pub enum FlowError {
     /// From cancelling a run.
     #[error(transparent)]
     Cancel(#[from] CancelError),
+    /// From reading, switching or firing a schedule.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// From sending a signal.
     #[error(transparent)]
     Signal(#[from] SignalError),

@@ -3,6 +3,7 @@
 
 mod background;
 pub(crate) mod builder;
+mod schedules;
 mod start;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ use crate::store::{DefinitionRefused, Election, Store};
 use crate::worker::{Worker, WorkerHandle, WorkerOptions};
 use background::Background;
 pub use builder::{DatabaseSource, FlowBuilder};
+pub use schedules::{ScheduleHandle, ScheduleInfo};
 use start::Starter;
 pub use start::{InTransaction, RunBuilder, StartBuilder};
 
@@ -126,6 +128,7 @@ impl Flow {
                 })?;
             workflows.insert(id, Arc::clone(workflow));
         }
+        let schedules = self.bring_schedules(&workflows).await?;
         let store: Arc<dyn Store> = Arc::clone(&self.0.store) as Arc<dyn Store>;
         let candidate = store.candidate(self.0.election);
         let announcer = self.0.background.announcer(Arc::clone(&self.0.access));
@@ -139,7 +142,9 @@ impl Flow {
         .await?;
         let handle = worker.handle();
         let identity = handle.clone();
-        let driver = Driver::start(candidate, worker.pulses(), move || identity.worker_id());
+        let driver = Driver::start(candidate, worker.pulses(), schedules, move || {
+            identity.worker_id()
+        });
         let leading = driver.leading();
         self.set_local_worker(Some(handle));
         *running = Some(Running { driver, worker });

@@ -16,6 +16,7 @@
 //! | declare a message to a run | [`derive@Signal`] |
 //! | build, migrate, run | [`Flow::builder`], [`Flow::init`], [`Flow::start_driver`] |
 //! | start a run | [`Flow::start`] by type, [`Flow::run`] by name |
+//! | start runs by the clock | [`macro@scheduled`], `cron = ".."` on the others; [`Flow::schedules`] |
 //! | wait, read, cancel | [`Run::wait`], [`Run::refresh`], [`Run::cancel`] |
 //! | give steps a client | [`Resource`], [`FlowBuilder::resource`] |
 //! | test a step without Postgres | call it, with [`Ctx::for_test`] |
@@ -84,6 +85,7 @@ pub mod ctx;
 pub mod definition;
 pub mod error;
 pub mod instance;
+pub mod schedule;
 pub mod signal;
 pub mod step;
 
@@ -105,11 +107,11 @@ pub use crate::definition::Workflow;
 pub use crate::definition::route::Route;
 pub use crate::error::{
     BuildError, BuildFault, CancelError, DriverError, FlowError, ForkError, PauseError, ReadError,
-    SignalError, StartError, StepError, StepResult, WaitError,
+    ScheduleError, SignalError, StartError, StepError, StepResult, WaitError,
 };
 pub use crate::flow::{
-    DatabaseSource, DriverHandle, Flow, FlowBuilder, InTransaction, Role, RunBuilder, StartBuilder,
-    WorkflowHandle,
+    DatabaseSource, DriverHandle, Flow, FlowBuilder, InTransaction, Role, RunBuilder,
+    ScheduleHandle, ScheduleInfo, StartBuilder, WorkflowHandle,
 };
 pub use crate::handle::{
     Cancel, EventStream, ForkBuilder, GRACE_PERIOD_DEFAULT, Run, Send, Sent, Wait,
@@ -117,6 +119,7 @@ pub use crate::handle::{
 pub use crate::identifier::{InstanceId, Namespace, NodeName, SignalName, Version, WorkflowName};
 pub use crate::instance::event::{CallKind, Event, EventKind};
 pub use crate::instance::{Instance, InstanceStatus, NodeRecord, NodeStatus, WaitingOn};
+pub use crate::schedule::{CatchUp, InvalidSchedule, Overlap, Schedule};
 pub use crate::signal::Signal;
 pub use crate::state::State;
 pub use crate::step::Resource;
@@ -136,6 +139,9 @@ pub use forktex_macros::pipeline;
 
 #[doc = include_str!("docs/graph.md")]
 pub use forktex_macros::graph;
+
+#[doc = include_str!("docs/schedules.md")]
+pub use forktex_macros::scheduled;
 
 /// Implements [`Route`](trait@Route) for an enum whose variants hold nothing; the names of its variants
 /// are the names of the branches. `#[route(crate = ::path)]` says where this crate is found, for one
@@ -173,6 +179,6 @@ pub mod prelude {
     pub use crate::signal::Signal;
     pub use crate::state::State;
     pub use crate::step::Resource;
-    pub use forktex_macros::{Route, Signal, State, graph, node, pipeline, step};
+    pub use forktex_macros::{Route, Signal, State, graph, node, pipeline, scheduled, step};
     pub use serde_json::json;
 }

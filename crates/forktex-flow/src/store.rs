@@ -6,6 +6,7 @@ pub(crate) mod control;
 pub(crate) mod message;
 pub(crate) mod notice;
 pub(crate) mod postgres;
+pub(crate) mod schedules;
 
 use std::time::Duration;
 
@@ -218,6 +219,8 @@ pub(crate) struct Pulse {
     pub(crate) messages_undelivered: bool,
     pub(crate) leases_lost: bool,
     pub(crate) cancellations_overdue: bool,
+    /// How long until a schedule of this worker's definitions is due; negative where one is overdue.
+    pub(crate) schedule_due_in: Option<time::Duration>,
     /// Own runs whose cancellation was asked for, and how long their grace period still is.
     pub(crate) cancelling: Vec<(InstanceId, Duration)>,
 }

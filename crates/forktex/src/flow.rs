@@ -28,6 +28,11 @@ pub use forktex_macros::pipeline_through_facade as pipeline;
 #[doc(inline)]
 pub use forktex_macros::graph_through_facade as graph;
 
+/// The attribute of `forktex_flow`, expanding to `::forktex::flow`. Its documentation and examples
+/// are those of [`forktex_flow::scheduled`](macro@forktex_flow::scheduled).
+#[doc(inline)]
+pub use forktex_macros::scheduled_through_facade as scheduled;
+
 /// The derive of `forktex_flow`, expanding to `::forktex::flow`. Its documentation is that of
 /// [`forktex_flow::Route`](macro@forktex_flow::Route).
 #[doc(inline)]
@@ -59,6 +64,6 @@ pub use forktex_macros::SignalThroughFacade as Signal;
 /// struct Greet;
 /// ```
 pub mod prelude {
-    pub use super::{Route, Signal, State, graph, node, pipeline, step};
+    pub use super::{Route, Signal, State, graph, node, pipeline, scheduled, step};
     pub use forktex_flow::prelude::*;
 }

@@ -4,6 +4,7 @@
 mod graph;
 mod model;
 mod pipeline;
+mod schedule;
 mod signal;
 mod state;
 mod step;
@@ -16,6 +17,7 @@ use crate::parse::options::Known;
 pub(crate) use graph::*;
 pub(crate) use model::*;
 pub(crate) use pipeline::*;
+pub(crate) use schedule::*;
 pub(crate) use signal::*;
 pub(crate) use state::*;
 pub(crate) use step::*;

@@ -7,6 +7,7 @@ use syn::spanned::Spanned;
 use syn::{ItemStruct, Path};
 
 use super::pipeline::{node, workflow};
+use super::schedule::with_schedule;
 use crate::model::graph::{Anchor, Edge, Event, Graph};
 use crate::root::Root;
 
@@ -19,6 +20,7 @@ pub(crate) fn expand(graph: &Graph, item: &ItemStruct) -> TokenStream {
         nodes,
         edges,
         max_visits,
+        schedule,
         root,
     } = graph;
     let private = root.private();
@@ -26,13 +28,14 @@ pub(crate) fn expand(graph: &Graph, item: &ItemStruct) -> TokenStream {
     let nodes = nodes.iter().map(|one| node(one, state, root));
     let edges = edges.iter().map(|one| edge(one, root));
     let max_visits = max_visits.iter();
-    let declaration = quote! {
+    let builder = quote! {
         #private::Graph::<#state>::new(#name, #version)
             #(.node(#nodes))*
             #(.max_visits(#max_visits))*
             #(#edges)*
-            .build()
     };
+    let builder = with_schedule(builder, schedule.as_ref(), root);
+    let declaration = quote!(#builder.build());
     workflow(item, place, name, *version, &declaration, root)
 }
 

@@ -7,6 +7,7 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Fields, ItemStruct, LitStr, Meta, Path, Token, Type};
 
+use super::schedule::with_schedule;
 use super::step::undo;
 use super::{cfgs, retry};
 use crate::model::pipeline::{Node, Pipeline, Place, Stage};
@@ -19,6 +20,7 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
         name,
         version,
         stages,
+        schedule,
         root,
     } = pipeline;
     let private = root.private();
@@ -38,12 +40,12 @@ pub(crate) fn expand(pipeline: &Pipeline, item: &ItemStruct) -> TokenStream {
             quote!(.parallel([#(#members),*]))
         }
     });
-    let declaration = quote! {
-        #assertions
+    let builder = quote! {
         #private::Pipeline::<#state>::new(#name, #version)
             #(#stages)*
-            .build()
     };
+    let builder = with_schedule(builder, schedule.as_ref(), root);
+    let declaration = quote!(#assertions #builder.build());
     workflow(item, place, name, *version, &declaration, root)
 }
 

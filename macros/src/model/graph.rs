@@ -9,6 +9,7 @@ use syn::{Expr, LitInt, LitStr, Path, TypePath};
 
 use super::duration::{DurationFault, wait_milliseconds};
 use super::pipeline::{Node, Place, check_name, check_node, check_version, last_segment, require};
+use super::schedule::{self, Schedule};
 use crate::diagnostics::{Diagnostics, message};
 use crate::parse::graph::{EdgeSyntax, GraphOptions, TOPOLOGY};
 use crate::parse::pipeline::{NAME, NodeSyntax, VERSION};
@@ -33,6 +34,7 @@ pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) edges: Vec<Edge>,
     pub(crate) max_visits: Option<u32>,
+    pub(crate) schedule: Option<Schedule>,
     pub(crate) root: Root,
 }
 
@@ -99,6 +101,7 @@ pub(crate) fn check(
         entry: options.entry,
         terminals: options.terminals,
     };
+    let schedule = schedule::check(options.schedule, diagnostics);
     let (nodes, edges) = check_topology(options.nodes, &ends, options.topology?, diagnostics);
     Some(Graph {
         place: place?.clone(),
@@ -107,6 +110,7 @@ pub(crate) fn check(
         nodes,
         edges,
         max_visits,
+        schedule,
         root: root.clone(),
     })
 }

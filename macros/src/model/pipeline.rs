@@ -10,6 +10,7 @@ use syn::{Expr, Fields, ItemStruct, LitInt, LitStr, Path, Type, parse_quote};
 
 use super::name;
 use super::retry::{self, Retry};
+use super::schedule::{self, Schedule};
 use crate::diagnostics::{Diagnostics, message};
 use crate::parse::options::{Keys, Known};
 use crate::parse::pipeline::{
@@ -24,6 +25,7 @@ pub(crate) struct Pipeline {
     pub(crate) name: LitStr,
     pub(crate) version: u32,
     pub(crate) stages: Vec<Stage>,
+    pub(crate) schedule: Option<Schedule>,
     pub(crate) root: Root,
 }
 
@@ -118,6 +120,7 @@ pub(crate) fn check(
     let version = options
         .version
         .and_then(|version| check_version(&version, diagnostics));
+    let schedule = schedule::check(options.schedule, diagnostics);
     let stages = options
         .steps
         .map(|stages| check_stages(stages, diagnostics));
@@ -126,6 +129,7 @@ pub(crate) fn check(
         name: options.name?,
         version: version?,
         stages: stages?,
+        schedule,
         root: root.clone(),
     })
 }

@@ -11,6 +11,7 @@ use syn::{
 
 use super::options::{self, CRATE, Keys, Known};
 use super::pipeline::{self, NAME, NodeSyntax, STATE, VERSION};
+use super::schedule::{CATCH_UP, CRON, INPUT, OVERLAP, ScheduleSyntax, TIMEZONE};
 use crate::diagnostics::{Diagnostics, message};
 
 pub(crate) const TOPOLOGY: Known = (
@@ -22,7 +23,8 @@ const TERMINAL: Known = ("terminal", "terminal = [one_step, other_step]");
 const NODES: Known = ("nodes", "nodes = { one_step, other_name: other_step }");
 const MAX_VISITS: Known = ("max_visits", "max_visits = 100");
 const KNOWN: &[Known] = &[
-    NAME, VERSION, STATE, NODES, ENTRY, TERMINAL, TOPOLOGY, MAX_VISITS, CRATE,
+    NAME, VERSION, STATE, NODES, ENTRY, TERMINAL, TOPOLOGY, MAX_VISITS, CRON, TIMEZONE, OVERLAP,
+    CATCH_UP, INPUT, CRATE,
 ];
 
 const ON: Known = ("on", "on = MySignal");
@@ -41,6 +43,7 @@ pub(crate) struct GraphOptions {
     pub(crate) terminals: Vec<Path>,
     pub(crate) topology: Option<Vec<EdgeSyntax>>,
     pub(crate) max_visits: Option<LitInt>,
+    pub(crate) schedule: ScheduleSyntax,
     pub(crate) root: Option<Path>,
     pub(crate) keys: Keys,
 }
@@ -135,6 +138,7 @@ fn read(
             graph.topology = Some(items(&content, diagnostics, edge));
         }
         "topology" => return Err(input.error(message::write_option(TOPOLOGY.1))),
+        _ if graph.schedule.read(key, input)? => {}
         _ => graph.root = Some(options::root(input)?),
     }
     Ok(())

@@ -9,6 +9,7 @@ use syn::{Expr, ItemStruct, LitInt, LitStr, Path, Token, Type, bracketed, parent
 use super::first_word;
 use super::options::{self, CRATE, Keys, Known};
 use super::retry::{BACKOFF, HEARTBEAT, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
+use super::schedule::{CATCH_UP, CRON, INPUT, OVERLAP, ScheduleSyntax, TIMEZONE};
 use super::step::{self, COMPENSATE};
 use crate::diagnostics::{Diagnostics, message};
 
@@ -16,7 +17,9 @@ pub(crate) const NAME: Known = ("name", "name = \"area.verb\"");
 pub(crate) const VERSION: Known = ("version", "version = 1");
 pub(crate) const STATE: Known = ("state", "state = MyState");
 pub(crate) const STEPS: Known = ("steps", "steps = [first_step, second_step]");
-const KNOWN: &[Known] = &[NAME, VERSION, STATE, STEPS, CRATE];
+const KNOWN: &[Known] = &[
+    NAME, VERSION, STATE, STEPS, CRON, TIMEZONE, OVERLAP, CATCH_UP, INPUT, CRATE,
+];
 
 const WHEN: Known = ("when", "when = |state| state.is_ready");
 const NODE_NAME: Known = ("name", "name = \"another_name\"");
@@ -37,6 +40,7 @@ pub(crate) struct PipelineOptions {
     pub(crate) version: Option<LitInt>,
     pub(crate) state: Option<Type>,
     pub(crate) steps: Option<Vec<StageSyntax>>,
+    pub(crate) schedule: ScheduleSyntax,
     pub(crate) root: Option<Path>,
     pub(crate) keys: Keys,
 }
@@ -109,6 +113,7 @@ fn read(
             pipeline.steps = Some(stages(&content, diagnostics));
         }
         "steps" => return Err(input.error(message::write_option(STEPS.1))),
+        _ if pipeline.schedule.read(key, input)? => {}
         _ => pipeline.root = Some(options::root(input)?),
     }
     Ok(())

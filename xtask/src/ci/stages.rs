@@ -121,10 +121,11 @@ pub(super) fn test(_: &Workspace) -> Result<Outcome, Error> {
 }
 
 /// The programs that end by themselves and say so: name, arguments, last line.
-const EXAMPLES: [(&str, &[&str], &str); 4] = [
+const EXAMPLES: [(&str, &[&str], &str); 5] = [
     (demo::EXAMPLE, &[demo::ARGUMENT], demo::LAST_LINE),
     ("agent_loop", &[], "agent_loop: ok"),
     ("branching_deploy", &[], "branching_deploy: ok"),
+    ("scheduled_backup", &[], "scheduled_backup: ok"),
     ("tenant_shop", &[], "tenant_shop: ok"),
 ];
 

@@ -154,11 +154,19 @@ fn verdict(rules: &Crate, dependency: &Dependency) -> Option<String> {
 /// before it.
 const MODULES: [&[&str]; 8] = [
     &["identifier", "state", "clock"],
-    &["definition", "step", "ctx", "schedule", "instance", "error"],
+    &[
+        "definition",
+        "step",
+        "ctx",
+        "schedule",
+        "signal",
+        "instance",
+        "error",
+    ],
     &["compile"],
     &["registry", "transition"],
     &["store"],
-    &["query", "handle", "signal", "stream"],
+    &["query", "handle"],
     &["worker", "driver"],
     &["flow"],
 ];

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use forktex_db::{Db, Transaction};
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tokio::sync::{mpsc, oneshot};
 
 use crate::error::StepError;
 use crate::error::failure::{StepFailure, StepFailureKind};
@@ -69,48 +69,42 @@ pub(crate) enum Reply {
     Outcomes(Vec<Outcome>),
 }
 
-/// A call on its way to the executor of the run.
-#[derive(Debug)]
-pub(crate) struct CallRequest {
-    pub(crate) member: usize,
-    pub(crate) key: String,
-    pub(crate) ask: Ask,
-    pub(crate) reply: oneshot::Sender<Result<Reply, StepFailure>>,
+/// How a body reaches what runs it.
+pub(crate) trait Port: Send + Sync {
+    /// Asks, under a key, and waits for the reply, however long it takes. The body is dropped
+    /// meanwhile where the run gives up its slot.
+    fn ask(&self, key: String, ask: Ask) -> BoxFuture<'_, Result<Reply, StepFailure>>;
+
+    /// The body is still at work.
+    fn beat(&self);
+
+    /// The flow's database, where it has one.
+    fn database(&self) -> Option<Db>;
 }
 
 /// How a body reaches the executor of its run, and what is recorded of its calls.
 #[derive(Clone)]
 pub(crate) struct Calls {
-    member: usize,
     answers: Arc<BTreeMap<String, Answer>>,
     /// How often each default key was given out in this run of the body.
     counts: Arc<Mutex<HashMap<String, u32>>>,
-    requests: mpsc::UnboundedSender<CallRequest>,
-    database: Option<Db>,
+    port: Arc<dyn Port>,
     /// Whether the body is inside a transaction, where no durable call may be made.
     in_transaction: Arc<AtomicBool>,
 }
 
 impl Calls {
-    pub(crate) fn new(
-        member: usize,
-        answers: Arc<BTreeMap<String, Answer>>,
-        requests: mpsc::UnboundedSender<CallRequest>,
-        database: Option<Db>,
-    ) -> Self {
+    pub(crate) fn new(answers: Arc<BTreeMap<String, Answer>>, port: Arc<dyn Port>) -> Self {
         Self {
-            member,
             answers,
             counts: Arc::default(),
-            requests,
-            database,
+            port,
             in_transaction: Arc::default(),
         }
     }
 
-    /// The flow's database, where it has one.
-    pub(crate) fn database(&self) -> Option<&Db> {
-        self.database.as_ref()
+    pub(crate) fn port(&self) -> &dyn Port {
+        &*self.port
     }
 
     /// Runs a block in which durable calls are errors.
@@ -126,29 +120,15 @@ impl Calls {
         self.answers.get(key)
     }
 
-    /// Asks, and waits for the reply, however long it takes. The body is dropped meanwhile where the
-    /// run gives up its slot.
+    /// Asks, and waits for the reply.
     pub(crate) async fn ask(&self, key: &str, ask: Ask) -> Result<Reply, StepError> {
         if self.in_transaction.load(Ordering::Relaxed) {
             return Err(StepError::fatal(
                 "a durable call inside `ctx.transaction`: make it before the transaction",
             ));
         }
-        let (reply, answer) = oneshot::channel();
-        let request = CallRequest {
-            member: self.member,
-            key: key.to_owned(),
-            ask,
-            reply,
-        };
-        // Without an executor the body is about to be dropped.
-        if self.requests.send(request).is_err() {
-            return std::future::pending().await;
-        }
-        match answer.await {
-            Ok(reply) => reply.map_err(StepError::from_failure),
-            Err(_) => std::future::pending().await,
-        }
+        let reply = self.port.ask(key.to_owned(), ask).await;
+        reply.map_err(StepError::from_failure)
     }
 
     /// The key of a call that was given none: its kind, its target, a hash of its arguments, and which

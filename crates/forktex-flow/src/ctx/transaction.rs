@@ -58,7 +58,7 @@ impl Ctx {
         let Some(calls) = &self.calls else {
             return self.test_transaction(block).await;
         };
-        let db = calls.database().ok_or_else(|| {
+        let db = calls.port().database().ok_or_else(|| {
             StepError::fatal("a transaction needs a flow on a database; this one is in memory")
         })?;
         let mut transaction = db.begin().await?;

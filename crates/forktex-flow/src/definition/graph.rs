@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use crate::identifier::Version;
+use crate::schedule::input::DeclaredSchedule;
+use crate::schedule::{DefaultInput, InvalidSchedule, Schedule, ScheduleInput};
 use crate::signal::{MergesInto, Signal};
 use crate::state::State;
 use crate::state::erased::Typed;
@@ -75,6 +77,7 @@ pub struct Graph<S> {
     routers: Vec<(String, Router)>,
     signals: Vec<(String, SignalBinding)>,
     max_visits: Option<u32>,
+    schedule: Option<DeclaredSchedule>,
 }
 
 impl<S: State> Graph<S> {
@@ -88,6 +91,7 @@ impl<S: State> Graph<S> {
             routers: Vec::new(),
             signals: Vec::new(),
             max_visits: None,
+            schedule: None,
         }
     }
 
@@ -212,6 +216,44 @@ impl<S: State> Graph<S> {
         self
     }
 
+    /// Starts runs by itself, each with the state's default, while a driver with this version runs.
+    pub fn schedule(self, schedule: Schedule) -> Self
+    where
+        S: DefaultInput,
+    {
+        self.schedule_by_default(Ok(schedule))
+    }
+
+    /// The same, each run with what `input` returns: a state, or a `Result` of one. Where it errs or
+    /// panics, the tick has no run, and the schedule tells the error.
+    pub fn schedule_with<I: ScheduleInput<S>>(
+        self,
+        schedule: Schedule,
+        input: impl Fn() -> I + Send + Sync + 'static,
+    ) -> Self {
+        self.schedule_as(Ok(schedule), input)
+    }
+
+    /// For the attributes: what is wrong with the schedule is told when the flow is built.
+    #[doc(hidden)]
+    pub fn schedule_by_default(self, schedule: Result<Schedule, InvalidSchedule>) -> Self
+    where
+        S: DefaultInput,
+    {
+        self.schedule_as(schedule, S::default_input)
+    }
+
+    /// For the attributes: what is wrong with the schedule is told when the flow is built.
+    #[doc(hidden)]
+    pub fn schedule_as<I: ScheduleInput<S>>(
+        mut self,
+        schedule: Result<Schedule, InvalidSchedule>,
+        input: impl Fn() -> I + Send + Sync + 'static,
+    ) -> Self {
+        self.schedule = Some(DeclaredSchedule::new(schedule, input));
+        self
+    }
+
     /// Ends the declaration. It is checked when a flow is built.
     pub fn build(self) -> Declaration {
         let Self {
@@ -222,6 +264,7 @@ impl<S: State> Graph<S> {
             routers,
             signals,
             max_visits,
+            schedule,
         } = self;
         let (nodes, mut bindings): (Vec<_>, Vec<_>) = nodes
             .into_iter()
@@ -248,6 +291,7 @@ impl<S: State> Graph<S> {
             topology: Topology { nodes, edges },
             bindings,
             codec: Typed::<S>::codec(),
+            schedule,
         }
     }
 }

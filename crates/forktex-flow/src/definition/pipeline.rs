@@ -2,6 +2,8 @@
 //! The builder of a pipeline: steps one after another, some of them in parallel groups.
 
 use crate::identifier::Version;
+use crate::schedule::input::DeclaredSchedule;
+use crate::schedule::{DefaultInput, InvalidSchedule, Schedule, ScheduleInput};
 use crate::state::State;
 use crate::state::erased::Typed;
 
@@ -16,7 +18,7 @@ use super::topology::{END, Edge, START, Topology};
 /// use forktex_flow::definition::{binding::Node, pipeline::Pipeline};
 /// use serde::{Deserialize, Serialize};
 ///
-/// #[derive(State, Clone, Serialize, Deserialize)]
+/// #[derive(State, Clone, Default, Serialize, Deserialize)]
 /// struct Order {
 ///     paid: bool,
 /// }
@@ -31,17 +33,21 @@ use super::topology::{END, Edge, START, Topology};
 ///     Ok(())
 /// }
 ///
+/// let nightly = forktex_flow::Schedule::new("0 2 * * *")?.timezone("Europe/Berlin")?;
 /// let declaration = Pipeline::<Order>::new("shop.order", 1)
 ///     .step(Node::of::<pay>())
 ///     .step(Node::of::<pack>().when(|order: &Order| order.paid))
+///     .schedule(nightly)
 ///     .build();
 /// assert_eq!(declaration.topology().nodes.len(), 2);
+/// # Ok::<(), forktex_flow::InvalidSchedule>(())
 /// ```
 #[derive(Debug)]
 pub struct Pipeline<S> {
     name: String,
     version: Version,
     stages: Vec<Vec<Node<S>>>,
+    schedule: Option<DeclaredSchedule>,
 }
 
 impl<S: State> Pipeline<S> {
@@ -51,6 +57,7 @@ impl<S: State> Pipeline<S> {
             name: name.into(),
             version,
             stages: Vec::new(),
+            schedule: None,
         }
     }
 
@@ -64,6 +71,44 @@ impl<S: State> Pipeline<S> {
     /// order given here, once all are done.
     pub fn parallel(mut self, nodes: impl IntoIterator<Item = Node<S>>) -> Self {
         self.stages.push(nodes.into_iter().collect());
+        self
+    }
+
+    /// Starts runs by itself, each with the state's default, while a driver with this version runs.
+    pub fn schedule(self, schedule: Schedule) -> Self
+    where
+        S: DefaultInput,
+    {
+        self.schedule_by_default(Ok(schedule))
+    }
+
+    /// The same, each run with what `input` returns: a state, or a `Result` of one. Where it errs or
+    /// panics, the tick has no run, and the schedule tells the error.
+    pub fn schedule_with<I: ScheduleInput<S>>(
+        self,
+        schedule: Schedule,
+        input: impl Fn() -> I + Send + Sync + 'static,
+    ) -> Self {
+        self.schedule_as(Ok(schedule), input)
+    }
+
+    /// For the attributes: what is wrong with the schedule is told when the flow is built.
+    #[doc(hidden)]
+    pub fn schedule_by_default(self, schedule: Result<Schedule, InvalidSchedule>) -> Self
+    where
+        S: DefaultInput,
+    {
+        self.schedule_as(schedule, S::default_input)
+    }
+
+    /// For the attributes: what is wrong with the schedule is told when the flow is built.
+    #[doc(hidden)]
+    pub fn schedule_as<I: ScheduleInput<S>>(
+        mut self,
+        schedule: Result<Schedule, InvalidSchedule>,
+        input: impl Fn() -> I + Send + Sync + 'static,
+    ) -> Self {
+        self.schedule = Some(DeclaredSchedule::new(schedule, input));
         self
     }
 
@@ -94,6 +139,7 @@ impl<S: State> Pipeline<S> {
             topology: Topology { nodes, edges },
             bindings,
             codec: Typed::<S>::codec(),
+            schedule: self.schedule,
         }
     }
 }

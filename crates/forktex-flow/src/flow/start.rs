@@ -335,7 +335,7 @@ impl Flow {
         }
     }
 
-    fn wake_workers(&self) {
+    pub(super) fn wake_workers(&self) {
         match self.local_worker() {
             Some(worker) => worker.wake(),
             None => self.0.background.notices().send(Notice::Ready),

@@ -220,10 +220,11 @@ pub(crate) fn fold_state(input: Value, journal: &[Recorded]) -> Result<Value, Fo
     let mut deltas: Vec<(u32, u16, &Delta)> = journal
         .iter()
         .filter_map(|recorded| match &recorded.entry {
-            Entry::NodeCompleted { at, delta, .. } => Some((at.superstep, at.member, delta)),
+            Entry::NodeCompleted { at, delta, .. } | Entry::Compensated { at, delta, .. } => {
+                Some((at.superstep, at.member, delta))
+            }
             Entry::Resolved { superstep, delta } => Some((*superstep, RESOLVED_MEMBER, delta)),
             Entry::Signalled { at, delta, .. } => Some((at.superstep, SIGNALLED_MEMBER, delta)),
-            Entry::Compensated { at, delta, .. } => Some((at.superstep, at.member, delta)),
             _ => None,
         })
         .collect();

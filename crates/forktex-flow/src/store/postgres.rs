@@ -5,11 +5,15 @@
 //! is short. Whatever else is to reach a run must not lock it.
 
 mod checkpoint_arrays;
+mod commits;
 mod control;
+mod journal_row;
 mod messages;
 pub(crate) mod notify;
 mod pulse;
 pub(crate) mod row;
+mod schedules;
+mod starts;
 pub(crate) mod statement;
 
 use std::collections::HashMap;
@@ -23,7 +27,7 @@ use uuid::Uuid;
 
 use super::{
     Cancelled, Candidate, Checkpoint, ClaimedRun, Committed, DefinitionRefused, Election, Heart,
-    NewRun, RestsOn, Started, Store, StoredInstance, Then, Woken,
+    NewRun, RestsOn, Started, Store, StoredInstance, Woken,
 };
 use crate::compile::CompiledWorkflow;
 use crate::definition::topology::difference;
@@ -31,8 +35,7 @@ use crate::error::TopologyChanged;
 use crate::identifier::{DefinitionId, Epoch, InstanceId, WorkerId};
 use crate::instance::InstanceStatus;
 use crate::instance::journal::Recorded;
-use checkpoint_arrays::CheckpointArrays;
-use row::{JournalColumns, microseconds, unreadable};
+use row::{microseconds, unreadable};
 use statement::Statements;
 
 /// The most runs that one statement wakes, or takes from a dead worker.
@@ -95,85 +98,9 @@ impl PostgresStore {
             journals
                 .entry(instance)
                 .or_default()
-                .push(row::recorded(row)?);
+                .push(journal_row::recorded(row)?);
         }
         Ok(journals)
-    }
-
-    async fn commit_on(
-        &self,
-        connection: &mut PgConnection,
-        checkpoints: &[Checkpoint],
-    ) -> Result<Vec<InstanceId>, DbError> {
-        CheckpointArrays::of(checkpoints)?
-            .write(self.statements.commit_checkpoints.clone(), connection)
-            .await
-    }
-
-    /// The way of a run alone: one entry, and its owner goes on. `None` where it was not taken.
-    async fn commit_plain(&self, checkpoint: &Checkpoint) -> Result<Option<Committed>, DbError> {
-        let ([entry], Then::Continue, true) = (
-            &*checkpoint.entries,
-            &checkpoint.then,
-            checkpoint.is_plain(),
-        ) else {
-            return self.commit_batch_of_one(checkpoint).await;
-        };
-        let columns = JournalColumns::of(entry)?;
-        let done = sqlx::query(self.statements.commit_checkpoint.clone())
-            .bind(checkpoint.instance_id.0)
-            .bind(checkpoint.epoch.0)
-            .bind(checkpoint.first_sequence)
-            .bind(columns.elapsed_us)
-            .bind(columns.superstep)
-            .bind(columns.visit)
-            .bind(columns.attempt)
-            .bind(columns.kind)
-            .bind(columns.member)
-            .bind(checkpoint.stage)
-            .bind(columns.node)
-            .bind(columns.payload)
-            .execute(self.db.pool())
-            .await?;
-        Ok((done.rows_affected() == 1).then_some(Committed::Written))
-    }
-
-    /// Those that spawn runs are passed over: they take a transaction of two statements.
-    async fn commit_those_without_children(
-        &self,
-        checkpoints: &[Checkpoint],
-    ) -> Result<Vec<Option<Committed>>, DbError> {
-        let plain: Vec<Checkpoint> = checkpoints
-            .iter()
-            .filter(|checkpoint| checkpoint.children.is_empty())
-            .cloned()
-            .collect();
-        let mut outcomes = match &*plain {
-            [] => Vec::new(),
-            plain => self.commit_batch(plain).await?,
-        }
-        .into_iter();
-        Ok(checkpoints
-            .iter()
-            .map(|checkpoint| match &*checkpoint.children {
-                [] => outcomes.next().flatten(),
-                _ => None,
-            })
-            .collect())
-    }
-
-    async fn commit_batch_of_one(
-        &self,
-        checkpoint: &Checkpoint,
-    ) -> Result<Option<Committed>, DbError> {
-        if !checkpoint.children.is_empty() {
-            return Ok(None);
-        }
-        let mut connection = self.db.pool().acquire().await?;
-        let written = self
-            .commit_on(&mut connection, std::slice::from_ref(checkpoint))
-            .await?;
-        Ok((!written.is_empty()).then_some(Committed::Written))
     }
 
     async fn end_cancelled(
@@ -550,109 +477,6 @@ impl Store for PostgresStore {
             .fetch_all(self.db.pool())
             .await?;
         Ok(ended.into_iter().map(InstanceId).collect())
-    }
-}
-
-impl PostgresStore {
-    /// Inserts runs. Those whose idempotency key is taken are missing in the answer.
-    async fn insert_runs(
-        &self,
-        connection: &mut PgConnection,
-        runs: &[NewRun],
-    ) -> Result<HashMap<InstanceId, Started>, DbError> {
-        if runs.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let column = |of: fn(&NewRun) -> &str| runs.iter().map(of).collect::<Vec<_>>();
-        let births = runs.iter().map(|run| run.birth.as_ref());
-        let rows = sqlx::query(self.statements.start_runs.clone())
-            .bind(runs.iter().map(|run| run.instance_id.0).collect::<Vec<_>>())
-            .bind(
-                runs.iter()
-                    .map(|run| run.definition_id.0)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(column(|run| run.namespace.as_str()))
-            .bind(column(|run| run.workflow_name.as_str()))
-            .bind(
-                runs.iter()
-                    .map(|run| i32::try_from(run.version).unwrap_or(i32::MAX))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(runs.iter().map(|run| Json(&run.input)).collect::<Vec<_>>())
-            .bind(
-                runs.iter()
-                    .map(|run| Json(&run.metadata))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(column(|run| run.triggered_by.as_str()))
-            .bind(
-                runs.iter()
-                    .map(|run| run.idempotency_key.as_deref())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(runs.iter().map(|run| run.priority).collect::<Vec<_>>())
-            .bind(
-                runs.iter()
-                    .map(|run| run.worker_id.map(|worker| worker.0))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                births
-                    .clone()
-                    .map(|birth| birth.map(|birth| birth.parent_id.0))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                births
-                    .clone()
-                    .map(|birth| birth.map(|birth| birth.sibling_group.as_str()))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                births
-                    .clone()
-                    .map(|birth| birth.is_some_and(|birth| birth.waits_for_turn))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                runs.iter()
-                    .map(|run| run.deadline.map(microseconds))
-                    .collect::<Vec<_>>(),
-            )
-            .fetch_all(connection)
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let started = if row.try_get("is_claimed")? {
-                    Started::Claimed {
-                        claimed_at: row.try_get("claimed_at")?,
-                    }
-                } else {
-                    Started::Ready
-                };
-                Ok((InstanceId(row.try_get("instance_id")?), started))
-            })
-            .collect()
-    }
-
-    async fn existing(
-        &self,
-        connection: &mut PgConnection,
-        run: &NewRun,
-    ) -> Result<Started, DbError> {
-        let row = sqlx::query(self.statements.find_by_idempotency_key.clone())
-            .bind(run.namespace.as_str())
-            .bind(run.workflow_name.as_str())
-            .bind(run.idempotency_key.as_deref())
-            .bind(i32::try_from(run.version).unwrap_or(i32::MAX))
-            .bind(Json(&run.input))
-            .fetch_one(connection)
-            .await?;
-        Ok(Started::Existing {
-            instance_id: InstanceId(row.try_get("instance_id")?),
-            is_same: row.try_get("is_same")?,
-        })
     }
 }
 

@@ -319,7 +319,6 @@ impl Snapshot {
                 let is_it = |wait: &EdgeWait| matches!(wait, EdgeWait::After(_));
                 return self.left(plan, at, is_it).map(|()| None);
             }
-            Entry::SignalRefused { .. } => return Some(None),
             Entry::Called { at, call } => return self.called(plan, at, call).map(|()| None),
             Entry::CompensationBegan { by } => {
                 self.undo_next(by.clone());
@@ -331,7 +330,7 @@ impl Snapshot {
             Entry::CompensationFailed {
                 at, retry_after, ..
             } => return self.undone(plan, at, *retry_after, now).map(|()| None),
-            Entry::Resolved { .. } => return Some(None),
+            Entry::SignalRefused { .. } | Entry::Resolved { .. } => return Some(None),
             Entry::RunCompleted => return Some(self.end(InstanceStatus::Completed)),
             Entry::RunFailed { .. } => return Some(self.end(InstanceStatus::Failed)),
             Entry::RunCancelled { .. } => return Some(self.end(InstanceStatus::Cancelled)),
@@ -405,17 +404,14 @@ impl Snapshot {
         if !is_it {
             return None;
         }
-        match retry_after {
-            Some(delay) => {
-                member.failed_attempts += 1;
-                member.progress = Progress::Retrying {
-                    due_at: now + delay,
-                };
-            }
-            None => {
-                let by = by.clone();
-                self.undo_next(by);
-            }
+        if let Some(delay) = retry_after {
+            member.failed_attempts += 1;
+            member.progress = Progress::Retrying {
+                due_at: now + delay,
+            };
+        } else {
+            let by = by.clone();
+            self.undo_next(by);
         }
         Some(())
     }

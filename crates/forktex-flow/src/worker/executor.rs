@@ -5,6 +5,7 @@
 mod calls;
 mod commit;
 mod judge;
+mod port;
 mod transaction;
 
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ use super::{Held, Shared};
 use crate::clock::DatabaseClock;
 use crate::compile::CompiledWorkflow;
 use crate::compile::plan::NodeIndex;
-use crate::ctx::call::{CallRequest, Calls};
+use crate::ctx::call::Calls;
 use crate::ctx::{Ctx, RunContext};
 use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::identifier::{Epoch, InstanceId};
@@ -33,6 +34,7 @@ use crate::store::{ClaimedRun, RestsOn, Then};
 use crate::transition::{Awaited, Event, Snapshot, ending, transition};
 use calls::PendingCalls;
 use judge::StateJudge;
+use port::{BodyPort, CallRequest};
 
 /// The most bytes that a state may have.
 pub(crate) const STATE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -334,6 +336,13 @@ impl Execution {
             let binding = self.workflow.binding(member.node);
             let undo = binding.compensation.as_ref();
             let undo = undo.filter(|_| self.snapshot.is_undoing());
+            let beats = Arc::new(Notify::new());
+            let port = BodyPort {
+                member: index,
+                requests: self.requests_sender.clone(),
+                beats: Arc::clone(&beats),
+                database: held.shared.store.database(),
+            };
             let ctx = Ctx::new(
                 Arc::clone(&self.context),
                 self.workflow.plan.name(member.node).clone(),
@@ -345,18 +354,12 @@ impl Execution {
                     Some(_) => self.tokens.abandoned.child_token(),
                     None => self.tokens.told.child_token(),
                 },
-                Some(Calls::new(
-                    index,
-                    Arc::clone(&member.answers),
-                    self.requests_sender.clone(),
-                    held.shared.store.database(),
-                )),
+                Some(Calls::new(Arc::clone(&member.answers), Arc::new(port))),
             );
             let body = Arc::clone(undo.map_or(&binding.body, |undo| &undo.body));
             let policy = self.policy(member.node);
             let (timeout, heartbeat) = (policy.timeout, policy.heartbeat);
             let (state, resources) = (self.state.clone(), held.shared.resources.clone());
-            let beats = ctx.beats();
             let task = self.bodies.spawn(async move {
                 let running = body(ctx, state, resources);
                 tokio::select! {

@@ -5,7 +5,8 @@ use forktex_db::DbError;
 use forktex_db::sqlx::{self, PgConnection, Row, SqlStr};
 use uuid::Uuid;
 
-use super::row::{self, JournalColumns, microseconds};
+use super::journal_row::JournalColumns;
+use super::row::{self, microseconds};
 use crate::identifier::{InstanceId, NodeName};
 use crate::instance::journal::MessageId;
 use crate::store::{Checkpoint, RestsOn, Then};

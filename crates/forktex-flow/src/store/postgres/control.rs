@@ -7,7 +7,8 @@ use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::{self, Row};
 
 use super::PostgresStore;
-use super::row::{self, unreadable};
+use super::journal_row;
+use super::row::unreadable;
 use crate::identifier::InstanceId;
 use crate::instance::InstanceStatus;
 use crate::instance::journal::Recorded;
@@ -56,7 +57,7 @@ impl ControlStore for PostgresStore {
             .bind(i64::from(limit))
             .fetch_all(self.db.pool())
             .await?;
-        rows.iter().map(row::recorded).collect()
+        rows.iter().map(journal_row::recorded).collect()
     }
 }
 

@@ -60,6 +60,7 @@ impl Heart for PostgresHeart {
         let leader_age: Option<f64> = row.try_get("leader_age_seconds")?;
         let instances: Vec<Uuid> = row.try_get("cancelling_instance_ids")?;
         let seconds_left: Vec<f64> = row.try_get("cancelling_seconds_left")?;
+        let schedule_due_in: Option<f64> = row.try_get("schedule_due_in_seconds")?;
         Ok(Pulse {
             lease_held: row.try_get("lease_held")?,
             leading: row.try_get("is_leading")?,
@@ -70,6 +71,7 @@ impl Heart for PostgresHeart {
             messages_undelivered: row.try_get("messages_undelivered")?,
             leases_lost: row.try_get("leases_lost")?,
             cancellations_overdue: row.try_get("cancellations_overdue")?,
+            schedule_due_in: schedule_due_in.map(time::Duration::saturating_seconds_f64),
             cancelling: instances
                 .into_iter()
                 .map(InstanceId)

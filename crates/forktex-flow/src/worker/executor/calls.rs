@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
+use super::port::CallRequest;
 use super::{Course, Execution, STATE_BYTES_MAX, hand_back};
-use crate::ctx::call::{Ask, CallRequest, Reply, Spawn};
+use crate::ctx::call::{Ask, Reply, Spawn};
 use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::identifier::InstanceId;
 use crate::instance::journal::{Answer, Call, Entry};
+use crate::instance::outcome::Outcome;
 use crate::state::payload;
 use crate::store::{Birth, Letter, NewRun, RestsOn};
 use crate::transition::Event;
@@ -221,18 +223,16 @@ impl Execution {
             let key = format!("{} until", request.key);
             let member = self.snapshot.member(request.member);
             let recorded = member.and_then(|member| member.answers.get(&key));
-            let due_at = match recorded {
-                Some(Answer::Until(due_at)) => *due_at,
-                _ => {
-                    let due_at = self.clock.now() + timeout;
-                    let answer = Answer::Until(due_at);
-                    course = self
-                        .record(held, request.member, key, answer, Vec::new())
-                        .await;
-                    due_at
-                }
-            };
-            until = Some(due_at);
+            if let Some(Answer::Until(due_at)) = recorded {
+                until = Some(*due_at);
+            } else {
+                let due_at = self.clock.now() + timeout;
+                let answer = Answer::Until(due_at);
+                course = self
+                    .record(held, request.member, key, answer, Vec::new())
+                    .await;
+                until = Some(due_at);
+            }
         }
         self.pending_calls
             .push(request, Needs::Signal { name, until });
@@ -354,7 +354,7 @@ impl Execution {
             Err(error) => return self.unread(held, &error).await,
         };
         *alive = outcomes.iter().filter(|outcome| outcome.is_alive()).count();
-        let has_failed = *fails_fast && outcomes.iter().any(|outcome| outcome.is_failure());
+        let has_failed = *fails_fast && outcomes.iter().any(Outcome::is_failure);
         if *alive > 0 && !has_failed {
             self.pending_calls.calls.push(call);
             return Course::GoesOn;

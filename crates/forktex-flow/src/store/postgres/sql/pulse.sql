@@ -3,7 +3,7 @@
 -- Once a second at most: the only statement that an idle process sends.
 -- Locks: its own worker row; the leader row where it leads.
 -- Index: worker_pkey, leader_pkey, worker_by_lease, active_ready, active_suspect, active_asleep,
--- active_cancelling, inbox_undelivered, inbox_turns.
+-- active_cancelling, active_pkey, inbox_undelivered, inbox_turns, schedule_due.
 WITH renewed AS (
     UPDATE forktex_flow.worker
     SET lease_until = clock_timestamp() + $2 * interval '1 microsecond', definition_ids = $3
@@ -49,6 +49,19 @@ SELECT
     EXISTS (
         SELECT FROM forktex_flow.active WHERE cancel_deadline < now()
     ) AS cancellations_overdue,
+    (
+        SELECT extract(epoch FROM min(
+            CASE
+                WHEN waiting_tick IS NOT NULL AND NOT EXISTS (
+                    SELECT FROM forktex_flow.active
+                    WHERE active.instance_id = ANY (schedule.living_instance_ids)
+                ) THEN least(waiting_tick, next_fire_at)
+                ELSE next_fire_at
+            END
+        ) - clock_timestamp())::double precision
+        FROM forktex_flow.schedule
+        WHERE is_enabled AND definition_id = ANY ($3)
+    ) AS schedule_due_in_seconds,
     cancelling.instance_ids AS cancelling_instance_ids,
     cancelling.seconds_left AS cancelling_seconds_left
 FROM (

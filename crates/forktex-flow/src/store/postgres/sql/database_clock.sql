@@ -1,0 +1,3 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+-- The database's clock. Locks: none. Index: none.
+SELECT clock_timestamp() AS now
