@@ -97,11 +97,11 @@ pub(crate) fn check(
     let max_visits = options
         .max_visits
         .and_then(|visits| check_max_visits(&visits, diagnostics));
+    let schedule = schedule::check(options.schedule, diagnostics);
     let ends = Ends {
         entry: options.entry,
         terminals: options.terminals,
     };
-    let schedule = schedule::check(options.schedule, diagnostics);
     let (nodes, edges) = check_topology(options.nodes, &ends, options.topology?, diagnostics);
     Some(Graph {
         place: place?.clone(),

@@ -6,7 +6,7 @@ use syn::{LitInt, LitStr, Path};
 
 use super::options::{self, CRATE, Keys, Known};
 use super::pipeline::{NAME, VERSION};
-use super::retry::{BACKOFF, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
+use super::retry::{BACKOFF, HEARTBEAT, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
 use super::schedule::{CATCH_UP, CRON, INPUT, OVERLAP, ScheduleSyntax, TIMEZONE};
 use crate::diagnostics::{Diagnostics, message};
 
@@ -21,6 +21,7 @@ const KNOWN: &[Known] = &[
     MAX_ATTEMPTS,
     BACKOFF,
     TIMEOUT,
+    HEARTBEAT,
     CRATE,
 ];
 
