@@ -96,6 +96,7 @@ mod transition;
 mod store;
 
 mod handle;
+pub mod query;
 
 mod driver;
 mod worker;
@@ -106,8 +107,8 @@ pub use crate::ctx::Ctx;
 pub use crate::definition::Workflow;
 pub use crate::definition::route::Route;
 pub use crate::error::{
-    BuildError, BuildFault, CancelError, DriverError, FlowError, ForkError, PauseError, ReadError,
-    ScheduleError, SignalError, StartError, StepError, StepResult, WaitError,
+    BuildError, BuildFault, CancelError, DriverError, FlowError, ForkError, PauseError, QueryError,
+    ReadError, ScheduleError, SignalError, StartError, StepError, StepResult, WaitError,
 };
 pub use crate::flow::{
     DatabaseSource, DriverHandle, Flow, FlowBuilder, InTransaction, Role, RunBuilder,
