@@ -36,6 +36,8 @@ mod transaction;
 
 #[path = "conformance/query.rs"]
 mod query;
+#[path = "conformance/runtime.rs"]
+mod runtime;
 
 #[path = "conformance/driver.rs"]
 mod driver;

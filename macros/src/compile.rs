@@ -112,6 +112,21 @@ pub(crate) fn route(input: TokenStream, root: Root) -> TokenStream {
     quote!(#expansion #errors)
 }
 
+/// `#[step_template("..")]`.
+pub(crate) fn step_template(options: TokenStream, item: &TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let options = parse::template::parse_options(options, &mut diagnostics);
+    let root = root.or_given(options.root.clone());
+    let Some(function) = parse::step::parse_item(item, &mut diagnostics) else {
+        return fallback::item(item, diagnostics);
+    };
+    let name = model::template::check(&options, &function, &mut diagnostics);
+    match name {
+        Some(name) if diagnostics.is_empty() => expand::template::expand(&name, &function, &root),
+        _ => fallback::item(item, diagnostics),
+    }
+}
+
 /// `#[derive(Signal)]`.
 pub(crate) fn signal(input: TokenStream, root: Root) -> TokenStream {
     let mut diagnostics = Diagnostics::default();

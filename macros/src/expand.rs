@@ -11,6 +11,7 @@ pub(crate) mod scheduled;
 pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod step;
+pub(crate) mod template;
 
 use syn::Attribute;
 

@@ -91,6 +91,18 @@ pub fn scheduled_through_facade(options: TokenStream, item: TokenStream) -> Toke
 }
 
 /// Documented where `forktex_flow` re-exports it.
+#[proc_macro_attribute]
+pub fn step_template(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::step_template(options.into(), &item.into(), Root::Flow).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn step_template_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::step_template(options.into(), &item.into(), Root::Facade).into()
+}
+
+/// Documented where `forktex_flow` re-exports it.
 #[proc_macro_derive(Route, attributes(route))]
 pub fn derive_route(input: TokenStream) -> TokenStream {
     compile::route(input.into(), Root::Flow).into()

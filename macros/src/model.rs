@@ -17,4 +17,5 @@ pub(crate) mod scheduled;
 pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod step;
+pub(crate) mod template;
 mod types;

@@ -13,6 +13,7 @@ pub(crate) mod serde;
 pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod step;
+pub(crate) mod template;
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::punctuated::Punctuated;

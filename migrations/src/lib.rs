@@ -38,6 +38,11 @@ pub const FLOW: &[Source] = &[
         name: "queries",
         sql: include_str!("../flow/0004_queries.sql"),
     },
+    Source {
+        version: 5,
+        name: "runtime_definitions",
+        sql: include_str!("../flow/0005_runtime_definitions.sql"),
+    },
 ];
 
 /// The schema `forktex_vault` of `forktex-vault`.

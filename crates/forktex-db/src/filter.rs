@@ -5,6 +5,7 @@
 //! row without a value, where SQL's own three-valued logic would drop it.
 
 mod error;
+mod evaluate;
 mod field;
 mod json;
 mod sql;

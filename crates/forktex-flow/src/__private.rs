@@ -15,6 +15,7 @@ pub use crate::definition::binding::{Node, Undo};
 pub use crate::definition::graph::Graph;
 pub use crate::definition::pipeline::Pipeline;
 pub use crate::definition::route::Route;
+pub use crate::definition::template::TemplateRegistration;
 pub use crate::definition::topology::{END, START};
 pub use crate::definition::{Declaration, Workflow};
 pub use crate::error::{StepError, StepResult};

@@ -2,6 +2,7 @@
 //! From a declaration to what the worker runs: checked names, a plan, and the hashes a run is pinned
 //! to.
 
+pub(crate) mod config;
 pub(crate) mod plan;
 pub(crate) mod validate;
 

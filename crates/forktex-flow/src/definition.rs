@@ -5,10 +5,12 @@
 //! the compiler's, which finds every fault rather than the first.
 
 pub mod binding;
+pub mod config;
 pub mod drawing;
 pub mod graph;
 pub mod pipeline;
 pub mod route;
+pub mod template;
 pub mod topology;
 
 use std::fmt;

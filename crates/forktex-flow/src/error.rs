@@ -5,6 +5,7 @@
 //! [`failure`].
 
 mod control;
+mod definition;
 pub mod failure;
 mod query;
 mod schedule;
@@ -22,6 +23,7 @@ use crate::schedule::InvalidSchedule;
 use crate::state::StateError;
 use crate::state::payload::PayloadError;
 pub use control::{ForkError, PauseError};
+pub use definition::DefinitionError;
 pub use query::QueryError;
 pub use schedule::ScheduleError;
 pub use signal::SignalError;
@@ -257,6 +259,17 @@ pub enum BuildFault {
         /// What is wrong.
         fault: DefinitionFault,
     },
+    /// A step template has no valid name.
+    #[error("step template: {0}")]
+    TemplateName(InvalidName),
+    /// Two step templates have one name.
+    #[error("the step template `{name}` is offered more than once, in {}: give one another name", .modules.join(" and "))]
+    DuplicateTemplate {
+        /// The name.
+        name: &'static str,
+        /// The modules that offer it.
+        modules: [&'static str; 2],
+    },
     /// Two declarations have one name and version.
     #[error("workflow `{workflow}` version {version} is declared more than once, in {modules}: give one another name or version", modules = .modules.join(" and "))]
     Duplicate {
@@ -368,6 +381,23 @@ pub enum StartError {
     IdempotencyKey {
         /// The workflow.
         workflow: WorkflowName,
+    },
+    /// The namespace uses as much as it may.
+    #[error(
+        "cannot start workflow `{workflow}`: namespace `{namespace}` may have {max} {what}{}",
+        .retry_after.map_or_else(String::new, |delay| format!("; try again in {delay:?}"))
+    )]
+    QuotaExceeded {
+        /// The workflow.
+        workflow: WorkflowName,
+        /// The namespace.
+        namespace: Namespace,
+        /// `living runs` or `starts a minute`.
+        what: &'static str,
+        /// How many it may have.
+        max: u64,
+        /// When another start may be made, where that is known.
+        retry_after: Option<Duration>,
     },
     /// The deadline is out of its range.
     #[error("cannot start workflow `{workflow}`: the deadline must be from 1 ms to 3650 days")]
@@ -581,6 +611,9 @@ pub enum FlowError {
     /// From pausing or resuming a run.
     #[error(transparent)]
     Pause(#[from] PauseError),
+    /// From defining a workflow at run time.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
     /// From reading a list of runs, or acting on it.
     #[error(transparent)]
     Query(#[from] QueryError),

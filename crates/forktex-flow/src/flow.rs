@@ -3,6 +3,7 @@
 
 mod background;
 pub(crate) mod builder;
+mod define;
 mod schedules;
 mod start;
 
@@ -14,6 +15,7 @@ use forktex_db::{Db, MigrateError, Migration, MigrationReport, Migrator};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::catalog::Catalog;
 use crate::compile::CompiledWorkflow;
 use crate::definition::Workflow;
 use crate::definition::drawing::Drawing;
@@ -31,6 +33,7 @@ use crate::store::{DefinitionRefused, Election, Store};
 use crate::worker::{Worker, WorkerHandle, WorkerOptions};
 use background::Background;
 pub use builder::{DatabaseSource, FlowBuilder};
+pub use define::{DefineBuilder, Limits, NamespaceHandle, RuntimeDefinition, UndefineBuilder};
 pub use schedules::{ScheduleHandle, ScheduleInfo};
 use start::Starter;
 pub use start::{InTransaction, RunBuilder, StartBuilder};
@@ -50,6 +53,7 @@ struct Inner {
     schema: String,
     store: Arc<PostgresStore>,
     registry: Arc<Registry>,
+    catalog: Arc<Catalog>,
     resources: Resources,
     worker: WorkerOptions,
     election: Election,
@@ -130,13 +134,15 @@ impl Flow {
             workflows.insert(id, Arc::clone(workflow));
         }
         let schedules = self.bring_schedules(&workflows).await?;
+        self.0.catalog.add_linked(workflows);
+        self.0.catalog.refresh(&*self.0.store).await?;
         let store: Arc<dyn Store> = Arc::clone(&self.0.store) as Arc<dyn Store>;
         let candidate = store.candidate(self.0.election);
         let announcer = self.0.background.announcer(Arc::clone(&self.0.access));
         let worker = Worker::start(
             store,
             self.0.worker.clone(),
-            workflows,
+            Arc::clone(&self.0.catalog),
             self.0.resources.clone(),
             announcer,
         )

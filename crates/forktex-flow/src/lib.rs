@@ -89,6 +89,7 @@ pub mod schedule;
 pub mod signal;
 pub mod step;
 
+mod catalog;
 mod compile;
 mod registry;
 mod transition;
@@ -107,12 +108,14 @@ pub use crate::ctx::Ctx;
 pub use crate::definition::Workflow;
 pub use crate::definition::route::Route;
 pub use crate::error::{
-    BuildError, BuildFault, CancelError, DriverError, FlowError, ForkError, PauseError, QueryError,
-    ReadError, ScheduleError, SignalError, StartError, StepError, StepResult, WaitError,
+    BuildError, BuildFault, CancelError, DefinitionError, DriverError, FlowError, ForkError,
+    PauseError, QueryError, ReadError, ScheduleError, SignalError, StartError, StepError,
+    StepResult, WaitError,
 };
 pub use crate::flow::{
-    DatabaseSource, DriverHandle, Flow, FlowBuilder, InTransaction, Role, RunBuilder,
-    ScheduleHandle, ScheduleInfo, StartBuilder, WorkflowHandle,
+    DatabaseSource, DefineBuilder, DriverHandle, Flow, FlowBuilder, InTransaction, Limits,
+    NamespaceHandle, Role, RunBuilder, RuntimeDefinition, ScheduleHandle, ScheduleInfo,
+    StartBuilder, UndefineBuilder, WorkflowHandle,
 };
 pub use crate::handle::{
     Cancel, EventStream, ForkBuilder, GRACE_PERIOD_DEFAULT, Run, Send, Sent, Wait,
@@ -143,6 +146,9 @@ pub use forktex_macros::graph;
 
 #[doc = include_str!("docs/schedules.md")]
 pub use forktex_macros::scheduled;
+
+#[doc = include_str!("docs/step_template.md")]
+pub use forktex_macros::step_template;
 
 /// Implements [`Route`](trait@Route) for an enum whose variants hold nothing; the names of its variants
 /// are the names of the branches. `#[route(crate = ::path)]` says where this crate is found, for one
@@ -180,6 +186,8 @@ pub mod prelude {
     pub use crate::signal::Signal;
     pub use crate::state::State;
     pub use crate::step::Resource;
-    pub use forktex_macros::{Route, Signal, State, graph, node, pipeline, scheduled, step};
+    pub use forktex_macros::{
+        Route, Signal, State, graph, node, pipeline, scheduled, step, step_template,
+    };
     pub use serde_json::json;
 }

@@ -6,6 +6,7 @@
 
 pub mod delta;
 pub(crate) mod erased;
+pub mod json;
 pub mod payload;
 pub mod reducer;
 pub mod writes;

@@ -3,6 +3,7 @@
 //! nothing; what is to be written comes from [`transition`](crate::transition).
 
 pub(crate) mod control;
+pub(crate) mod definitions;
 pub(crate) mod message;
 pub(crate) mod notice;
 pub(crate) mod postgres;
@@ -25,6 +26,7 @@ use crate::identifier::{
 use crate::instance::journal::{Entry, Recorded};
 use crate::instance::{Instance, InstanceStatus};
 pub(crate) use control::ControlStore;
+pub(crate) use definitions::DefinitionStore;
 pub(crate) use message::{Letter, MessageStore, NewSignal, Posted};
 pub(crate) use query::QueryStore;
 
@@ -219,6 +221,8 @@ pub(crate) struct Pulse {
     pub(crate) suspects_ready: bool,
     pub(crate) runs_due: bool,
     pub(crate) messages_undelivered: bool,
+    /// The last change of what is defined at run time.
+    pub(crate) runtime_revision: i64,
     pub(crate) leases_lost: bool,
     pub(crate) cancellations_overdue: bool,
     /// How long until a schedule of this worker's definitions is due; negative where one is overdue.
@@ -280,7 +284,7 @@ pub enum Election {
 /// Where runs are kept. Every write of an owner is fenced by the epoch of its claim.
 #[async_trait]
 pub(crate) trait Store:
-    MessageStore + ControlStore + QueryStore + Send + Sync + 'static
+    MessageStore + ControlStore + QueryStore + DefinitionStore + Send + Sync + 'static
 {
     fn heart(&self) -> Box<dyn Heart>;
 

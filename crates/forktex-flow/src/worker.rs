@@ -11,7 +11,6 @@ pub(crate) mod group_commit;
 mod heartbeat;
 mod incarnation;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,8 +21,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::compile::CompiledWorkflow;
-use crate::identifier::{DefinitionId, Epoch, InstanceId, Version, WorkerId};
+use crate::catalog::Catalog;
+use crate::identifier::{Epoch, InstanceId, WorkerId};
 use crate::step::Resources;
 use crate::store::{ClaimedRun, FIRST_EPOCH, Pulse, Store};
 use checkpoint_writer::CheckpointWriter;
@@ -68,7 +67,7 @@ pub(crate) struct Worker {
 pub(crate) struct Shared {
     store: Arc<dyn Store>,
     options: WorkerOptions,
-    workflows: HashMap<DefinitionId, Arc<CompiledWorkflow>>,
+    catalog: Arc<Catalog>,
     resources: Resources,
     incarnations: Incarnations,
     writer: CheckpointWriter,
@@ -95,7 +94,7 @@ impl Worker {
     pub(crate) async fn start(
         store: Arc<dyn Store>,
         options: WorkerOptions,
-        workflows: HashMap<DefinitionId, Arc<CompiledWorkflow>>,
+        catalog: Arc<Catalog>,
         resources: Resources,
         announcer: Arc<dyn Announcer>,
     ) -> Result<Self, DbError> {
@@ -105,7 +104,7 @@ impl Worker {
                 incarnations.current().worker_id,
                 &options.name,
                 options.lease,
-                &workflows.keys().copied().collect::<Vec<_>>(),
+                &catalog.definitions(),
             )
             .await?;
         let stop = CancellationToken::new();
@@ -124,7 +123,7 @@ impl Worker {
             writer,
             store,
             options,
-            workflows,
+            catalog,
             resources,
             announcer,
         });
@@ -324,20 +323,6 @@ impl Shared {
     fn deliver_soon(&self) {
         self.messages_due.store(true, Ordering::Relaxed);
         self.wake.notify_one();
-    }
-
-    /// A workflow of this worker, the newest where no version is given.
-    fn find(
-        &self,
-        name: &str,
-        version: Option<Version>,
-    ) -> Option<(DefinitionId, Arc<CompiledWorkflow>)> {
-        self.workflows
-            .iter()
-            .filter(|(_, workflow)| workflow.name.as_str() == name)
-            .filter(|(_, workflow)| version.is_none_or(|version| workflow.version == version))
-            .max_by_key(|(_, workflow)| workflow.version)
-            .map(|(id, workflow)| (*id, Arc::clone(workflow)))
     }
 
     /// Has the claimer look for runs that the tables give to this worker and it does not hold.

@@ -33,6 +33,10 @@ pub use forktex_macros::graph_through_facade as graph;
 #[doc(inline)]
 pub use forktex_macros::scheduled_through_facade as scheduled;
 
+/// Offers a step to workflows that are defined at run time; its options are those of
+/// [`forktex_flow::step_template`](macro@forktex_flow::step_template).
+pub use forktex_macros::step_template_through_facade as step_template;
+
 /// The derive of `forktex_flow`, expanding to `::forktex::flow`. Its documentation is that of
 /// [`forktex_flow::Route`](macro@forktex_flow::Route).
 #[doc(inline)]
@@ -64,6 +68,6 @@ pub use forktex_macros::SignalThroughFacade as Signal;
 /// struct Greet;
 /// ```
 pub mod prelude {
-    pub use super::{Route, Signal, State, graph, node, pipeline, scheduled, step};
+    pub use super::{Route, Signal, State, graph, node, pipeline, scheduled, step, step_template};
     pub use forktex_flow::prelude::*;
 }

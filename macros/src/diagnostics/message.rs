@@ -8,6 +8,7 @@ mod schedule;
 mod signal;
 mod state;
 mod step;
+mod template;
 
 use std::fmt::Display;
 
@@ -21,6 +22,7 @@ pub(crate) use schedule::*;
 pub(crate) use signal::*;
 pub(crate) use state::*;
 pub(crate) use step::*;
+pub(crate) use template::*;
 
 pub(crate) const EXPECTED_COMMA: &str = "expected `,`";
 

@@ -166,7 +166,7 @@ const MODULES: [&[&str]; 8] = [
     &["compile"],
     &["registry", "transition"],
     &["store"],
-    &["query", "handle"],
+    &["query", "handle", "catalog"],
     &["worker", "driver"],
     &["flow"],
 ];

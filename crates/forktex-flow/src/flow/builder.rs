@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::background::{Background, Notices};
 use super::start::Starter;
 use super::{Flow, Inner};
+use crate::catalog::Catalog;
 use crate::definition::Workflow;
-use crate::error::BuildError;
+use crate::definition::template::{TemplateFault, Templates};
+use crate::error::{BuildError, BuildFault};
 use crate::handle::{Access, Endings};
 use crate::registry::{Registration, Registry, linked_and};
 use crate::step::Resources;
@@ -174,6 +176,17 @@ impl FlowBuilder {
         self.check_options()?;
         let registry = Registry::build(&linked_and(&self.registrations), &self.resources)
             .map_err(BuildError::Faults)?;
+        let (templates, faults) = Templates::linked();
+        if !faults.is_empty() {
+            let faults = faults.into_iter().map(|fault| match fault {
+                TemplateFault::Name(error) => BuildFault::TemplateName(error),
+                TemplateFault::Duplicate { name, modules } => {
+                    BuildFault::DuplicateTemplate { name, modules }
+                }
+            });
+            return Err(BuildError::Faults(faults.collect()));
+        }
+        let catalog = Arc::new(Catalog::new(templates, self.resources.clone()));
         let (db, owns_db) = match self.database {
             DatabaseSource::Url(url) => (Db::connect(&url, self.db_options).await?, true),
             DatabaseSource::Borrowed(db) => (db, false),
@@ -229,6 +242,7 @@ impl FlowBuilder {
             schema: self.schema,
             store,
             registry,
+            catalog,
             resources: self.resources,
             worker: self.worker,
             election: self.election,

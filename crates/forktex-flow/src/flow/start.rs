@@ -22,8 +22,9 @@ use crate::definition::Workflow;
 use crate::definition::topology::WAIT_RANGE;
 use crate::error::StartError;
 use crate::handle::Run;
-use crate::identifier::{InstanceId, Namespace, Version, is_key};
+use crate::identifier::{InstanceId, Namespace, Version, WorkflowName, is_key};
 use crate::state::{StateError, encode, payload};
+use crate::store::definitions::{DefinitionStore as _, Guarded};
 use crate::store::notice::Notice;
 use crate::store::{ClaimedRun, FIRST_EPOCH, NewRun, Started, Store};
 use crate::worker::group_commit::{GroupCommit, Pending};
@@ -233,7 +234,7 @@ impl RunBuilder {
     }
 
     async fn start(self, transaction: Option<&mut Transaction>) -> Result<Run, StartError> {
-        let workflow = Arc::clone(self.flow.0.registry.find(&self.workflow, self.version)?);
+        let workflow = self.flow.resolve(&self).await?;
         // Through the state's own type, so that what is stored is what its steps will read.
         let state = workflow.codec.decode(self.state);
         let input = state.and_then(|state| workflow.codec.encode(&state));
@@ -262,6 +263,58 @@ fn state_refused(workflow: &CompiledWorkflow, error: StateError) -> StartError {
 }
 
 impl Flow {
+    /// What a start by name means: in a namespace what is defined there goes before.
+    async fn resolve(&self, run: &RunBuilder) -> Result<Arc<CompiledWorkflow>, StartError> {
+        if let Ok(namespace) = Namespace::new(&run.options.namespace)
+            && !namespace.as_str().is_empty()
+        {
+            let (catalog, store) = (&self.0.catalog, &*self.0.store);
+            let find = || catalog.find_runtime(&namespace, &run.workflow, run.version);
+            let database = |error| StartError::Database {
+                workflow: WorkflowName::unchecked("unknown"),
+                error,
+            };
+            catalog.refresh_if_stale(store).await.map_err(database)?;
+            if let Some((_, workflow)) = find() {
+                return Ok(workflow);
+            }
+            if self.0.registry.find(&run.workflow, run.version).is_err() {
+                // It may have been defined a moment ago.
+                catalog.refresh(store).await.map_err(database)?;
+                if let Some((_, workflow)) = find() {
+                    return Ok(workflow);
+                }
+            }
+        }
+        Ok(Arc::clone(
+            self.0.registry.find(&run.workflow, run.version)?,
+        ))
+    }
+
+    /// Starts a run that is counted, or whose definition may go.
+    async fn start_guarded(
+        &self,
+        run: &NewRun,
+        is_runtime: bool,
+        transaction: Option<&mut Transaction>,
+    ) -> Result<Guarded, DbError> {
+        let store = &self.0.store;
+        match transaction {
+            Some(transaction) => {
+                let outcome = store.start_guarded(transaction, run, is_runtime).await;
+                let flow = self.clone();
+                transaction.after_commit(async move { flow.wake_workers() });
+                outcome
+            }
+            None => {
+                self.0
+                    .db
+                    .transaction(async |tx| store.start_guarded(tx, run, is_runtime).await)
+                    .await
+            }
+        }
+    }
+
     async fn submit(
         &self,
         workflow: &CompiledWorkflow,
@@ -270,15 +323,24 @@ impl Flow {
         transaction: Option<&mut Transaction>,
     ) -> Result<InstanceId, StartError> {
         let checked = Checked::of(workflow, &input, options)?;
-        let definition_id = self
-            .definition(workflow)
-            .await
-            .map_err(|refused| start_refused(&workflow.name, refused))?;
+        let runtime = self.0.catalog.find_runtime(
+            &checked.namespace,
+            workflow.name.as_str(),
+            Some(workflow.version),
+        );
+        let definition_id = match &runtime {
+            Some((definition_id, _)) => *definition_id,
+            None => self
+                .definition(workflow)
+                .await
+                .map_err(|refused| start_refused(&workflow.name, refused))?,
+        };
+        let is_guarded = runtime.is_some() || self.0.catalog.is_limited(&checked.namespace);
         let instance_id = InstanceId::generate();
         // A key may be taken: such a run is not born claimed, as it may not be born at all.
         // Nor is one whose transaction may yet roll back.
         let reservation = match (&checked.idempotency_key, self.local_worker(), &transaction) {
-            (None, Some(worker), None) => worker.reserve(instance_id),
+            (None, Some(worker), None) if !is_guarded => worker.reserve(instance_id),
             _ => None,
         };
         let run = NewRun {
@@ -297,6 +359,13 @@ impl Flow {
             birth: None,
         };
         let outcome = match transaction {
+            transaction if is_guarded => {
+                let guarded = self.start_guarded(&run, runtime.is_some(), transaction);
+                Some(match guarded.await {
+                    Ok(guarded) => started(guarded, workflow, &checked.namespace)?,
+                    Err(error) => Err(error),
+                })
+            }
             None => self.0.starter.0.submit(Start { run, reservation }).await,
             Some(transaction) => {
                 let outcome = self.0.store.start_in(transaction, &run).await;
@@ -339,6 +408,33 @@ impl Flow {
         match self.local_worker() {
             Some(worker) => worker.wake(),
             None => self.0.background.notices().send(Notice::Ready),
+        }
+    }
+}
+
+/// What became of a start that was looked at before.
+fn started(
+    guarded: Guarded,
+    workflow: &CompiledWorkflow,
+    namespace: &Namespace,
+) -> Result<Outcome, StartError> {
+    let exceeded = |what, max, retry_after| StartError::QuotaExceeded {
+        workflow: workflow.name.clone(),
+        namespace: namespace.clone(),
+        what,
+        max,
+        retry_after,
+    };
+    match guarded {
+        Guarded::Started(started) => Ok(Ok(started)),
+        Guarded::Gone => Err(StartError::UnknownVersion {
+            name: workflow.name.clone(),
+            version: workflow.version,
+            versions: Vec::new(),
+        }),
+        Guarded::TooManyActive { max } => Err(exceeded("living runs", max, None)),
+        Guarded::TooManyStarts { max, retry_after } => {
+            Err(exceeded("starts a minute", max, Some(retry_after)))
         }
     }
 }

@@ -19,6 +19,10 @@ use super::{State, StateError, StateSchema, encode, from_input};
 pub(crate) struct AnyState(Arc<dyn Any + Send + Sync>);
 
 impl AnyState {
+    pub(crate) fn new<S: State>(state: S) -> Self {
+        Self(Arc::new(state))
+    }
+
     /// The state as its own type, or `None` where it is of another.
     pub(crate) fn downcast<S: State>(&self) -> Option<Arc<S>> {
         Arc::clone(&self.0).downcast().ok()

@@ -7,6 +7,7 @@
 mod checkpoint_arrays;
 mod commits;
 mod control;
+mod definitions;
 mod journal_row;
 mod messages;
 pub(crate) mod notify;

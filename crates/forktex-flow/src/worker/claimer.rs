@@ -18,8 +18,6 @@ const CLAIM_MAX: usize = 1_000;
 const PAUSE_AFTER_ERROR: std::time::Duration = std::time::Duration::from_millis(500);
 
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut definitions: Vec<DefinitionId> = shared.workflows.keys().copied().collect();
-    definitions.sort_unstable();
     let mut next_due = shared.next_due.subscribe();
     loop {
         let due = *next_due.borrow_and_update();
@@ -39,6 +37,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             tracing::warn!(%error, "cannot deliver messages; trying again");
         }
         loop {
+            let definitions = shared.catalog.definitions();
             let filled = tokio::select! {
                 () = stop.cancelled() => return,
                 () = shared.draining.cancelled() => return,

@@ -114,12 +114,12 @@ impl Execution {
     async fn prepare(held: &Held, run: ClaimedRun) -> Result<Self, Course> {
         let shared = &held.shared;
         let rebuilt = shared
-            .workflows
-            .get(&run.definition_id)
+            .catalog
+            .get(run.definition_id)
             .ok_or_else(|| "its workflow is not here".to_owned())
             .and_then(|workflow| {
-                rebuild(workflow, run.input.clone(), &run.journal)
-                    .map(|rebuilt| (Arc::clone(workflow), rebuilt))
+                rebuild(&workflow, run.input.clone(), &run.journal)
+                    .map(|rebuilt| (workflow, rebuilt))
             });
         let (workflow, (snapshot, state)) = match rebuilt {
             Ok(rebuilt) => rebuilt,

@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::identifier::DefinitionId;
 use crate::store::{Heart, Pulse};
 
 /// The time between two pulses.
@@ -27,8 +26,6 @@ pub(super) async fn run(
     stop: CancellationToken,
     pulses: watch::Sender<Pulse>,
 ) {
-    let mut definitions: Vec<DefinitionId> = shared.workflows.keys().copied().collect();
-    definitions.sort_unstable();
     let mut heart = shared.store.heart();
     let mut lease_until = Instant::now() + shared.options.lease;
     let mut healthy_since: Option<Instant> = None;
@@ -36,7 +33,7 @@ pub(super) async fn run(
         let began_at = Instant::now();
         let pulse = tokio::select! {
             () = stop.cancelled() => return,
-            pulse = beat(&shared, &mut *heart, &definitions) => pulse,
+            pulse = beat(&shared, &mut *heart) => pulse,
         };
         let mut pause = INTERVAL.min(shared.options.lease / 4);
         match pulse {
@@ -59,7 +56,7 @@ pub(super) async fn run(
             }
             Ok(_) => {
                 tracing::warn!("the lease is lost: another worker took over");
-                begin_again(&shared, &definitions).await;
+                begin_again(&shared).await;
                 lease_until = Instant::now() + shared.options.lease;
                 pause = Duration::from_millis(10);
             }
@@ -68,7 +65,7 @@ pub(super) async fn run(
                 tracing::warn!(%error, "the heartbeat failed; trying again");
                 if Instant::now() >= lease_until {
                     tracing::warn!("the lease is over: the runs held here may be taken over");
-                    begin_again(&shared, &definitions).await;
+                    begin_again(&shared).await;
                     lease_until = Instant::now() + shared.options.lease;
                 }
             }
@@ -81,16 +78,12 @@ pub(super) async fn run(
 }
 
 /// One pulse. A server that does not answer is an error before the lease is over.
-async fn beat(
-    shared: &Shared,
-    heart: &mut dyn Heart,
-    definitions: &[DefinitionId],
-) -> Result<Pulse, DbError> {
+async fn beat(shared: &Shared, heart: &mut dyn Heart) -> Result<Pulse, DbError> {
     let worker = shared.incarnations.current().worker_id;
     let limit = (shared.options.lease / 2).min(Duration::from_secs(5));
     tokio::time::timeout(
         limit,
-        heart.pulse(worker, shared.options.lease, definitions),
+        heart.pulse(worker, shared.options.lease, &shared.catalog.definitions()),
     )
     .await
     .unwrap_or(Err(DbError::Timeout {
@@ -99,7 +92,7 @@ async fn beat(
 }
 
 /// Becomes a new incarnation. What the old one held is handed back, as this process did not die.
-async fn begin_again(shared: &Shared, definitions: &[DefinitionId]) {
+async fn begin_again(shared: &Shared) {
     let (old, new) = shared.incarnations.renew();
     let registered = async {
         shared.store.remove_worker(old.worker_id).await?;
@@ -109,7 +102,7 @@ async fn begin_again(shared: &Shared, definitions: &[DefinitionId]) {
                 new.worker_id,
                 &shared.options.name,
                 shared.options.lease,
-                definitions,
+                &shared.catalog.definitions(),
             )
             .await
     };
@@ -121,7 +114,7 @@ async fn begin_again(shared: &Shared, definitions: &[DefinitionId]) {
     }
 }
 
-async fn act_on(shared: &Shared, pulse: &Pulse, may_judge: bool) -> Result<(), DbError> {
+async fn act_on(shared: &Arc<Shared>, pulse: &Pulse, may_judge: bool) -> Result<(), DbError> {
     let incarnation = shared.incarnations.current();
     for (instance, left) in &pulse.cancelling {
         if left.is_zero() {
@@ -153,6 +146,16 @@ async fn act_on(shared: &Shared, pulse: &Pulse, may_judge: bool) -> Result<(), D
     }
     if pulse.suspects_ready {
         shared.suspects_ready.store(true, Ordering::Relaxed);
+    }
+    if shared.catalog.is_behind(pulse.runtime_revision) {
+        // Beside the heartbeat, which waits for nothing else.
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move {
+            match shared.catalog.refresh(&*shared.store).await {
+                Ok(()) => shared.wake.notify_one(),
+                Err(error) => tracing::warn!(%error, "cannot read what was defined; trying again"),
+            }
+        });
     }
     if pulse.messages_undelivered {
         shared.deliver_soon();

@@ -68,6 +68,7 @@ impl Heart for PostgresHeart {
             runs_ready: row.try_get("runs_ready")?,
             suspects_ready: row.try_get("suspects_ready")?,
             runs_due: row.try_get("runs_due")?,
+            runtime_revision: row.try_get("runtime_revision")?,
             messages_undelivered: row.try_get("messages_undelivered")?,
             leases_lost: row.try_get("leases_lost")?,
             cancellations_overdue: row.try_get("cancellations_overdue")?,

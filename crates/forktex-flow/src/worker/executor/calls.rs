@@ -401,7 +401,8 @@ impl Execution {
             .snapshot
             .visit(&self.workflow.plan, request.member)
             .ok_or_else(|| fatal("the step has ended".to_owned()))?;
-        let found = held.shared.find(&spawn.workflow, spawn.version);
+        let catalog = &held.shared.catalog;
+        let found = catalog.find(&self.context.namespace, &spawn.workflow, spawn.version);
         let (definition_id, workflow) = found.ok_or_else(|| {
             fatal(format!(
                 "cannot spawn workflow `{}`: it is not registered with this worker",

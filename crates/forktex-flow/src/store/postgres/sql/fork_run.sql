@@ -13,10 +13,10 @@ WITH source AS (
     SELECT $2, definition_id, namespace, workflow_name, workflow_version, 'pending',
            $3, instance_id, input, metadata
     FROM source
-    RETURNING instance_id, definition_id
+    RETURNING instance_id, definition_id, namespace
 ), activated AS (
-    INSERT INTO forktex_flow.active (instance_id, definition_id, ready_at)
-    SELECT instance_id, definition_id, now() FROM inserted
+    INSERT INTO forktex_flow.active (instance_id, definition_id, namespace, ready_at)
+    SELECT instance_id, definition_id, nullif(namespace, ''), now() FROM inserted
 ), copied AS (
     INSERT INTO forktex_flow.journal (
         instance_id, sequence, recorded_at, elapsed_us, superstep, visit, attempt, kind, member,

@@ -46,6 +46,7 @@ SELECT
               )
           )
     ) AS leases_lost,
+    (SELECT revision FROM forktex_flow.runtime_revision) AS runtime_revision,
     EXISTS (
         SELECT FROM forktex_flow.active WHERE cancel_deadline < now()
     ) AS cancellations_overdue,

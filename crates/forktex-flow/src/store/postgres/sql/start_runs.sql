@@ -34,7 +34,7 @@ WITH given AS (
 ), activated AS (
     INSERT INTO forktex_flow.active (
         instance_id, definition_id, priority, epoch, worker_id, ready_at, waits_on, parent_id,
-        sibling_group, deadline_at
+        sibling_group, deadline_at, namespace
     )
     SELECT run.instance_id, run.definition_id, run.priority,
            CASE WHEN run.worker_id IS NULL THEN 0 ELSE 1 END,
@@ -42,7 +42,7 @@ WITH given AS (
            CASE WHEN run.worker_id IS NULL AND NOT run.waits_for_turn THEN now() END,
            CASE WHEN run.waits_for_turn THEN 'turn' END,
            run.parent_id, run.sibling_group,
-           now() + run.deadline_us * interval '1 microsecond'
+           now() + run.deadline_us * interval '1 microsecond', nullif(run.namespace, '')
     FROM run JOIN inserted ON inserted.instance_id = run.instance_id
 )
 SELECT run.instance_id, run.worker_id IS NOT NULL AS is_claimed, clock_timestamp() AS claimed_at
