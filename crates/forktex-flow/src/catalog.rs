@@ -207,24 +207,17 @@ impl Known {
         self.revision = self.revision.max(change.revision);
         let key = (change.namespace.clone(), change.name.clone());
         let versions = self.runtime.entry(key).or_default();
-        match workflow {
-            Some(workflow) => {
-                versions.insert(
-                    change.version,
-                    (change.definition_id, Arc::clone(&workflow)),
-                );
-                self.by_id.insert(change.definition_id, workflow);
-            }
-            None => {
-                // A version that was defined anew has another key.
-                if versions
-                    .get(&change.version)
-                    .is_some_and(|(id, _)| *id == change.definition_id)
-                {
-                    versions.remove(&change.version);
-                }
-                self.by_id.remove(&change.definition_id);
-            }
+        if let Some(workflow) = workflow {
+            let defined = (change.definition_id, Arc::clone(&workflow));
+            versions.insert(change.version, defined);
+            self.by_id.insert(change.definition_id, workflow);
+            return;
         }
+        // A version that was defined anew has another key.
+        let is_it = |(id, _): &(DefinitionId, _)| *id == change.definition_id;
+        if versions.get(&change.version).is_some_and(is_it) {
+            versions.remove(&change.version);
+        }
+        self.by_id.remove(&change.definition_id);
     }
 }

@@ -212,8 +212,8 @@ impl InstanceQuery {
         let is_last = items.len() <= self.limit as usize;
         items.truncate(self.limit as usize);
         let next_cursor = match items.last() {
-            Some(last) if !is_last => {
-                let values = [self.sort.value(last), DbValue::Uuid(last.instance_id.0)];
+            Some(run) if !is_last => {
+                let values = [self.sort.value(run), DbValue::Uuid(run.instance_id.0)];
                 Some(Cursor::after(&list, &values).map_err(QueryError::Database)?)
             }
             _ => None,

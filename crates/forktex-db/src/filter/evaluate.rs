@@ -43,7 +43,9 @@ impl<M> Filter<M> {
 fn gather(node: &Node, words: &mut BTreeSet<&'static str>) {
     match node {
         Node::And(members) | Node::Or(members) => {
-            members.iter().for_each(|member| gather(member, words));
+            for member in members {
+                gather(member, words);
+            }
         }
         Node::Not(inner) => gather(inner, words),
         Node::Field { tests, .. } => words.extend(tests.iter().map(Test::word)),
@@ -74,7 +76,7 @@ fn find<'a>(row: &'a Map<String, Json>, name: &str) -> Option<&'a Json> {
 fn holds(test: &Test, value: &Json) -> bool {
     let equals = |operand: &Value| is_equal(value, &operand.to_json());
     let compares = |operand: &Value| compare(value, &operand.to_json());
-    let text = value.as_str();
+    let words = value.as_str();
     match test {
         Test::Eq(operand) => equals(operand),
         Test::Ne(operand) => !equals(operand),
@@ -90,10 +92,10 @@ fn holds(test: &Test, value: &Json) -> bool {
         Test::NotIn(operands) => value.is_null() || !operands.iter().any(equals),
         Test::Contains(operand) => contains(value, &operand.to_json()),
         Test::Icontains(part) => {
-            text.is_some_and(|text| text.to_lowercase().contains(&part.to_lowercase()))
+            words.is_some_and(|text| text.to_lowercase().contains(&part.to_lowercase()))
         }
-        Test::StartsWith(part) => text.is_some_and(|text| text.starts_with(part.as_str())),
-        Test::EndsWith(part) => text.is_some_and(|text| text.ends_with(part.as_str())),
+        Test::StartsWith(part) => words.is_some_and(|text| text.starts_with(part.as_str())),
+        Test::EndsWith(part) => words.is_some_and(|text| text.ends_with(part.as_str())),
         Test::Fuzzy(_) => false,
         Test::IsNull(wanted) => value.is_null() == *wanted,
     }

@@ -201,7 +201,7 @@ impl DefineBuilder {
                 namespace,
                 workflow,
                 version: self.version,
-                difference: first_difference(&there, config, String::new()),
+                difference: first_difference(&there, config, ""),
             }),
             Defined::TooMany { max } => Err(DefinitionError::TooMany {
                 namespace,
@@ -213,7 +213,7 @@ impl DefineBuilder {
 }
 
 /// Where two definitions differ first, in words.
-fn first_difference(there: &Value, given: &Value, pointer: String) -> String {
+fn first_difference(there: &Value, given: &Value, pointer: &str) -> String {
     match (there, given) {
         (Value::Object(left), Value::Object(right)) => {
             let keys = left.keys().chain(right.keys());
@@ -224,7 +224,7 @@ fn first_difference(there: &Value, given: &Value, pointer: String) -> String {
             let of = |fields: &serde_json::Map<String, Value>| {
                 fields.get(key).cloned().unwrap_or_default()
             };
-            first_difference(&of(left), &of(right), format!("{pointer}/{key}"))
+            first_difference(&of(left), &of(right), &format!("{pointer}/{key}"))
         }
         (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
             let place = left
@@ -234,7 +234,7 @@ fn first_difference(there: &Value, given: &Value, pointer: String) -> String {
             let Some(place) = place else {
                 return String::new();
             };
-            first_difference(&left[place], &right[place], format!("{pointer}/{place}"))
+            first_difference(&left[place], &right[place], &format!("{pointer}/{place}"))
         }
         _ => format!(" at `{pointer}`"),
     }

@@ -133,9 +133,9 @@ pub(crate) type Reducers = BTreeMap<String, Reducer>;
 /// A delta of replacements with the definition's reducers put in.
 pub(crate) fn reduced(delta: &Delta, reducers: &Reducers) -> Delta {
     let mut reduced = Delta::new();
-    for (reducer, field, value) in delta.operations() {
-        let reducer = reducers.get(field).copied().unwrap_or(reducer);
-        reduced.insert(reducer, field, value.clone());
+    for (written, field, value) in delta.operations() {
+        let meant = reducers.get(field).copied().unwrap_or(written);
+        reduced.insert(meant, field, value.clone());
     }
     reduced
 }

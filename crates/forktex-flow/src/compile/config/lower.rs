@@ -67,7 +67,9 @@ impl Lowered {
         let mut from = vec![START.to_owned()];
         for stage in stages {
             let to: Vec<String> = stage.iter().map(|step| step.name.clone()).collect();
-            stage.into_iter().for_each(|step| self.add(step, None));
+            for step in stage {
+                self.add(step, None);
+            }
             self.topology.edges.push(Edge::new(from, to.clone()));
             from = to;
         }
@@ -77,9 +79,9 @@ impl Lowered {
     }
 
     fn graph(&mut self, nodes: Vec<Step>, edges: &[ReadEdge], max_visits: Option<u32>) {
-        nodes
-            .into_iter()
-            .for_each(|step| self.add(step, max_visits));
+        for step in nodes {
+            self.add(step, max_visits);
+        }
         let mut leaving: BTreeMap<&str, Vec<&ReadEdge>> = BTreeMap::new();
         for edge in edges {
             leaving.entry(&edge.from).or_default().push(edge);

@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
             }
             Some("graph") => {
                 self.known(object, "", GRAPH_KEYS);
-                self.graph(object)?
+                self.graph(object)
             }
             _ => {
                 self.fault("/type", "write \"pipeline\" or \"graph\"");
@@ -346,7 +346,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn graph(&mut self, object: &Map<String, Value>) -> Option<Shape> {
+    fn graph(&mut self, object: &Map<String, Value>) -> Shape {
         let edges = self.edges(object);
         let mut nodes = Vec::new();
         let empty = Map::new();
@@ -394,11 +394,11 @@ impl<'a> Reader<'a> {
             }
             number
         });
-        Some(Shape::Graph {
+        Shape::Graph {
             nodes,
             edges,
             max_visits,
-        })
+        }
     }
 
     fn edges(&mut self, object: &Map<String, Value>) -> Vec<Edge> {
