@@ -70,7 +70,7 @@ async fn plan(db: &Db, head: &'static str, request: &PageRequest) -> String {
 /// A filter, and the indexes that may be walked for it.
 type Documented = (&'static str, InstanceFilter, &'static [&'static str]);
 
-fn documented(now: OffsetDateTime) -> [Documented; 12] {
+fn documented(now: OffsetDateTime) -> [Documented; 11] {
     let none = InstanceFilter::default;
     let some = |text: &str| Some(text.to_owned());
     let bad = Some(vec![InstanceStatus::Failed]);
@@ -94,7 +94,7 @@ fn documented(now: OffsetDateTime) -> [Documented; 12] {
         (
             "failed",
             InstanceFilter {
-                statuses: bad.clone(),
+                statuses: bad,
                 ..none()
             },
             &["instance_by_bad_end"],
@@ -162,15 +162,6 @@ fn documented(now: OffsetDateTime) -> [Documented; 12] {
                 ..none()
             },
             &["instance_pkey", "instance_by_creation"],
-        ),
-        (
-            "failed of a namespace",
-            InstanceFilter {
-                namespace: some("org-10"),
-                statuses: bad,
-                ..none()
-            },
-            &["instance_by_namespace", "instance_by_bad_end"],
         ),
     ]
 }
