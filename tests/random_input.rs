@@ -6,7 +6,10 @@
 use std::time::{Duration, Instant};
 
 use forktex::db::Filter;
-use forktex::flow::Schedule;
+use forktex::flow::prelude::*;
+use forktex::flow::state::json::JsonState;
+use forktex::flow::{Schedule, check_definition};
+use serde_json::Value;
 use time::macros::datetime;
 
 /// How long each reader is tried.
@@ -63,6 +66,87 @@ fn a_time_zone_is_refused_or_known() {
         .with_test_time(TEST_TIME)
         .for_each(|bytes: &[u8]| {
             let _ = schedule.clone().timezone(&words(bytes));
+        });
+}
+
+#[step_template("random.note")]
+#[step]
+async fn note(_ctx: &Ctx, _state: &JsonState) -> StepResult<()> {
+    Ok(())
+}
+
+/// JSON with the words of definitions, as random bytes choose.
+fn definition(bytes: &mut dyn Iterator<Item = u8>, depth: u32) -> Value {
+    const WORDS: [&str; 24] = [
+        "type",
+        "pipeline",
+        "graph",
+        "steps",
+        "topology",
+        "nodes",
+        "from",
+        "to",
+        "when",
+        "on",
+        "after",
+        "step",
+        "name",
+        "random.note",
+        "note",
+        "__START__",
+        "__END__",
+        "7d",
+        "field",
+        "is",
+        "not",
+        "and",
+        "parallel",
+        "reducers",
+    ];
+    let word = |byte: u8| WORDS[usize::from(byte) % WORDS.len()];
+    let Some(byte) = bytes.next() else {
+        return Value::Null;
+    };
+    match byte % 8 {
+        0 | 1 if depth < 6 => {
+            let count = bytes.next().unwrap_or_default() % 5;
+            (0..count).map(|_| definition(bytes, depth + 1)).collect()
+        }
+        2..=4 if depth < 6 => {
+            let count = bytes.next().unwrap_or_default() % 5;
+            let field = |_| {
+                let key = word(bytes.next().unwrap_or_default()).to_owned();
+                (key, definition(bytes, depth + 1))
+            };
+            Value::Object((0..count).map(field).collect())
+        }
+        5 => Value::from(bytes.next().unwrap_or_default()),
+        _ => Value::from(word(bytes.next().unwrap_or_default())),
+    }
+}
+
+#[test]
+fn a_definition_is_refused_with_pointers_into_it_or_accepted() {
+    bolero::check!()
+        .with_max_len(300)
+        .with_test_time(TEST_TIME)
+        .for_each(|bytes: &[u8]| {
+            let mut rest = bytes.iter().copied();
+            let mut config = definition(&mut rest, 0);
+            if let Some(fields) = config.as_object_mut() {
+                let shape = ["pipeline", "graph"][bytes.len() % 2];
+                fields.insert("type".to_owned(), Value::from(shape));
+            }
+            let text = config.to_string();
+            let checked = answered("the definition", &text, || check_definition(&config));
+            for fault in checked.err().into_iter().flatten() {
+                let pointer = &fault.pointer;
+                assert!(
+                    pointer.is_empty() || pointer.starts_with('/'),
+                    "{pointer} of {text}"
+                );
+                assert!(!fault.message.is_empty());
+            }
         });
 }
 

@@ -33,7 +33,9 @@ use crate::store::{DefinitionRefused, Election, Store};
 use crate::worker::{Worker, WorkerHandle, WorkerOptions};
 use background::Background;
 pub use builder::{DatabaseSource, FlowBuilder};
-pub use define::{DefineBuilder, Limits, NamespaceHandle, RuntimeDefinition, UndefineBuilder};
+pub use define::{
+    DefineBuilder, Limits, NamespaceHandle, RuntimeDefinition, UndefineBuilder, check_definition,
+};
 pub use schedules::{ScheduleHandle, ScheduleInfo};
 use start::Starter;
 pub use start::{InTransaction, RunBuilder, StartBuilder};

@@ -115,7 +115,7 @@ pub use crate::error::{
 pub use crate::flow::{
     DatabaseSource, DefineBuilder, DriverHandle, Flow, FlowBuilder, InTransaction, Limits,
     NamespaceHandle, Role, RunBuilder, RuntimeDefinition, ScheduleHandle, ScheduleInfo,
-    StartBuilder, UndefineBuilder, WorkflowHandle,
+    StartBuilder, UndefineBuilder, WorkflowHandle, check_definition,
 };
 pub use crate::handle::{
     Cancel, EventStream, ForkBuilder, GRACE_PERIOD_DEFAULT, Run, Send, Sent, Wait,

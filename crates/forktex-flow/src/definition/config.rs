@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Workflows that are defined at run time, as JSON: the format, its bounds, and what a fault in it is.
+#![doc = include_str!("../docs/runtime_definitions.md")]
 
 use std::fmt;
 

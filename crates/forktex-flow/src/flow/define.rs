@@ -135,6 +135,24 @@ impl Flow {
     }
 }
 
+/// Checks a definition without a database, against the step templates of this process: what
+/// [`Flow::define`] would say about it. For editors that check while one types.
+///
+/// ```
+/// use forktex_flow::check_definition;
+/// use serde_json::json;
+///
+/// let faults = check_definition(&json!({"type": "pipeline", "steps": ["no.such.template"]}));
+/// assert_eq!(faults.unwrap_err()[0].pointer, "/steps/0");
+/// ```
+///
+/// # Errors
+/// All the faults that were found.
+pub fn check_definition(config: &Value) -> Result<(), Vec<ConfigFault>> {
+    let (templates, _) = crate::definition::template::Templates::linked();
+    declare("check", 1, config, &templates).map(drop)
+}
+
 /// Defines a workflow; made by [`Flow::define`]. Await it.
 #[must_use = "nothing is defined until this is awaited"]
 pub struct DefineBuilder {
