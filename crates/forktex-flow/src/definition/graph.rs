@@ -17,8 +17,8 @@ use super::topology::{END, Edge, EdgeWait, START, Topology};
 
 /// A graph on states of type `S`; `#[graph]` expands to this builder.
 ///
-/// A run begins at the node that [`START`](super::topology::START) leads to, and ends where it comes to
-/// [`END`](super::topology::END). It may come to a node again, as often as `max_visits` allows.
+/// A run begins at the node that [`START`] leads to, and ends where it comes to
+/// [`END`]. It may come to a node again, as often as `max_visits` allows.
 ///
 /// # Examples
 /// ```
@@ -126,13 +126,13 @@ impl<S: State> Graph<S> {
         self
     }
 
-    /// Where a run begins: the same as an edge from [`START`](super::topology::START).
+    /// Where a run begins: the same as an edge from [`START`].
     pub fn entry(self, node: impl Into<String>) -> Self {
         self.edge(START, node)
     }
 
     /// A node that ends the run when it is done: the same as an edge to
-    /// [`END`](super::topology::END).
+    /// [`END`].
     pub fn terminal(self, node: impl Into<String>) -> Self {
         self.edge(node, END)
     }
