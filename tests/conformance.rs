@@ -34,6 +34,9 @@ mod timer;
 #[path = "conformance/transaction.rs"]
 mod transaction;
 
+#[path = "conformance/query.rs"]
+mod query;
+
 #[path = "conformance/driver.rs"]
 mod driver;
 #[path = "conformance/outage.rs"]

@@ -33,6 +33,11 @@ pub const FLOW: &[Source] = &[
         name: "schedules",
         sql: include_str!("../flow/0003_schedules.sql"),
     },
+    Source {
+        version: 4,
+        name: "queries",
+        sql: include_str!("../flow/0004_queries.sql"),
+    },
 ];
 
 /// The schema `forktex_vault` of `forktex-vault`.

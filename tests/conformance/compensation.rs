@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use forktex::flow::definition::binding::{Node, Undo};
+use forktex::flow::definition::binding::Node;
 use forktex::flow::definition::pipeline::Pipeline;
 use forktex::flow::definition::{Declaration, Workflow};
 use forktex::flow::error::failure::{RunFailure, StepFailureKind};
@@ -29,24 +29,20 @@ async fn undo(ctx: &Ctx, _state: &Tale, ledger: Resource<Ledger>) -> StepResult<
 }
 
 /// Four nodes that can be undone, one that cannot, and a last one.
+#[pipeline(
+    name = "compensation.saga", version = 1, state = Tale,
+    steps = [
+        step(act, name = "a", compensate = undo),
+        step(act, name = "plain"),
+        parallel(
+            step(act, name = "b", compensate = undo),
+            step(act, name = "stubborn", compensate = undo),
+        ),
+        step(act, name = "c", compensate = undo),
+        step(act, name = "final", max_attempts = 1),
+    ],
+)]
 pub(crate) struct Saga;
-
-impl Workflow for Saga {
-    type State = Tale;
-    const NAME: &'static str = "compensation.saga";
-    const VERSION: u32 = 1;
-
-    fn declare() -> Declaration {
-        let undone = |name: &str| Node::of::<act>().named(name).compensate(Undo::of::<undo>());
-        Pipeline::new(Self::NAME, Self::VERSION)
-            .step(undone("a"))
-            .step(Node::of::<act>().named("plain"))
-            .parallel([undone("b"), undone("stubborn")])
-            .step(undone("c"))
-            .step(Node::of::<act>().named("final").max_attempts(1))
-            .build()
-    }
-}
 
 fn failing() -> Cast {
     Cast::default().on("final", |_, _| async {

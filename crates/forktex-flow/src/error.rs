@@ -6,6 +6,7 @@
 
 mod control;
 pub mod failure;
+mod query;
 mod schedule;
 mod signal;
 
@@ -21,6 +22,7 @@ use crate::schedule::InvalidSchedule;
 use crate::state::StateError;
 use crate::state::payload::PayloadError;
 pub use control::{ForkError, PauseError};
+pub use query::QueryError;
 pub use schedule::ScheduleError;
 pub use signal::SignalError;
 
@@ -579,6 +581,9 @@ pub enum FlowError {
     /// From pausing or resuming a run.
     #[error(transparent)]
     Pause(#[from] PauseError),
+    /// From reading a list of runs, or acting on it.
+    #[error(transparent)]
+    Query(#[from] QueryError),
     /// From retrying or forking a run.
     #[error(transparent)]
     Fork(#[from] ForkError),

@@ -22,6 +22,7 @@ use crate::error::{DriverError, ReadError, StartError, TopologyChanged};
 use crate::handle::{Access, Run, read};
 use crate::identifier::{DefinitionId, InstanceId, Version, WorkflowName};
 use crate::instance::Instance;
+use crate::query::InstanceQuery;
 use crate::registry::Registry;
 use crate::step::Resources;
 use crate::store::postgres::PostgresStore;
@@ -234,6 +235,11 @@ impl Flow {
     /// Cancel-safe.
     pub async fn get(&self, instance: InstanceId) -> Result<Instance, ReadError> {
         read(&self.0.access, instance).await
+    }
+
+    /// The runs of this schema, to be filtered, paged, counted, summed up, or acted on in bulk.
+    pub fn query(&self) -> InstanceQuery {
+        InstanceQuery::new(Arc::clone(&self.0.access))
     }
 
     /// A handle to a run, without looking whether it is there.

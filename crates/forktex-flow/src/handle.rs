@@ -31,7 +31,7 @@ use crate::signal::Signal;
 use crate::state::StateError;
 use crate::state::payload::{self, PayloadError};
 use crate::store::control::Paused;
-use crate::store::{Cancelled, Store};
+use crate::store::{Cancelled, Store, StoredInstance};
 use crate::transition::Snapshot;
 
 /// How often a run that is waited for is looked up when no notification comes.
@@ -334,8 +334,13 @@ pub(crate) async fn read(access: &Access, instance: InstanceId) -> Result<Instan
         .read(instance)
         .await
         .map_err(|error| ReadError::Database { instance, error })?;
-    let stored = stored.ok_or(ReadError::NotFound { instance })?;
+    completed(access, stored.ok_or(ReadError::NotFound { instance })?)
+}
+
+/// A run with what its journal tells.
+pub(crate) fn completed(access: &Access, stored: StoredInstance) -> Result<Instance, ReadError> {
     let mut run = stored.instance;
+    let instance = run.instance_id;
     run.state =
         fold_state(run.input.clone(), &stored.journal).map_err(|error| ReadError::Corrupt {
             instance,

@@ -3,6 +3,7 @@
 
 pub mod event;
 pub mod journal;
+pub mod list;
 pub(crate) mod outcome;
 
 use std::fmt;

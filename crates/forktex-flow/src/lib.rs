@@ -30,6 +30,8 @@
 //! | start other runs, and wait for them | [`Ctx::spawn`] with [`Ctx::wait`], [`Ctx::map`] |
 //! | tell those who follow | [`Ctx::emit`] |
 //! | notice the end, say that one is at work | [`Ctx::cancelled`], [`Ctx::heartbeat`] |
+//! | list, count, sum up many runs | [`Flow::query`] |
+//! | cancel or retry many runs | [`InstanceQuery::cancel`](query::InstanceQuery::cancel), [`InstanceQuery::retry`](query::InstanceQuery::retry) |
 //! | draw a workflow, or a run | [`WorkflowHandle::drawing`], [`WorkflowHandle::drawing_of`] |
 //! | give steps a client | [`Resource`], [`FlowBuilder::resource`] |
 //! | test a step without Postgres | call it, with [`Ctx::for_test`] |
@@ -111,6 +113,7 @@ mod transition;
 mod store;
 
 mod handle;
+pub mod query;
 
 mod driver;
 mod worker;
@@ -121,8 +124,8 @@ pub use crate::ctx::Ctx;
 pub use crate::definition::Workflow;
 pub use crate::definition::route::Route;
 pub use crate::error::{
-    BuildError, BuildFault, CancelError, DriverError, FlowError, ForkError, PauseError, ReadError,
-    ScheduleError, SignalError, StartError, StepError, StepResult, WaitError,
+    BuildError, BuildFault, CancelError, DriverError, FlowError, ForkError, PauseError, QueryError,
+    ReadError, ScheduleError, SignalError, StartError, StepError, StepResult, WaitError,
 };
 pub use crate::flow::{
     DatabaseSource, DriverHandle, Flow, FlowBuilder, InTransaction, Role, RunBuilder,

@@ -6,6 +6,7 @@ pub(crate) mod control;
 pub(crate) mod message;
 pub(crate) mod notice;
 pub(crate) mod postgres;
+pub(crate) mod query;
 pub(crate) mod schedules;
 
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::instance::journal::{Entry, Recorded};
 use crate::instance::{Instance, InstanceStatus};
 pub(crate) use control::ControlStore;
 pub(crate) use message::{Letter, MessageStore, NewSignal, Posted};
+pub(crate) use query::QueryStore;
 
 /// A run to be started.
 #[derive(Debug, Clone)]
@@ -277,7 +279,9 @@ pub enum Election {
 
 /// Where runs are kept. Every write of an owner is fenced by the epoch of its claim.
 #[async_trait]
-pub(crate) trait Store: MessageStore + ControlStore + Send + Sync + 'static {
+pub(crate) trait Store:
+    MessageStore + ControlStore + QueryStore + Send + Sync + 'static
+{
     fn heart(&self) -> Box<dyn Heart>;
 
     fn candidate(&self, election: Election) -> Box<dyn Candidate>;

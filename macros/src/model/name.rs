@@ -16,6 +16,16 @@ pub(crate) fn is_node(text: &str) -> bool {
         && !["__START__", "__END__"].contains(&text)
 }
 
+/// The name of a function as that of a type: `backup_create` makes `BackupCreate`.
+pub(crate) fn camel_case(name: &str) -> String {
+    let words = name.split('_').map(|word| {
+        let mut characters = word.chars();
+        let first = characters.next().map(|first| first.to_ascii_uppercase());
+        first.into_iter().chain(characters).collect::<String>()
+    });
+    words.collect()
+}
+
 fn is_word(word: &str) -> bool {
     !word.is_empty()
         && word
@@ -26,6 +36,13 @@ fn is_word(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn functions_are_types_in_camel_case() {
+        for (name, expected) in [("backup_create", "BackupCreate"), ("_go__on_2", "GoOn2")] {
+            assert_eq!(camel_case(name), expected);
+        }
+    }
 
     #[test]
     fn names_are_words_joined_by_dots() {

@@ -5,6 +5,7 @@ use proc_macro2::Ident;
 use syn::ext::IdentExt;
 use syn::{ItemFn, ItemStruct, LitStr, parse_quote};
 
+use super::name;
 use super::pipeline::{Place, check_name, check_version, require};
 use super::schedule::{self, Schedule};
 use super::step::{self, Step};
@@ -64,13 +65,8 @@ pub(crate) fn check(
 
 /// The name of the function in camel case: `backup_create` makes `BackupCreate`.
 fn workflow(function: &ItemFn) -> Ident {
-    let name = function.sig.ident.unraw().to_string();
-    let words = name.split('_').map(|word| {
-        let mut characters = word.chars();
-        let first = characters.next().map(|first| first.to_ascii_uppercase());
-        first.into_iter().chain(characters).collect::<String>()
-    });
-    Ident::new(&words.collect::<String>(), function.sig.ident.span())
+    let ident = &function.sig.ident;
+    Ident::new(&name::camel_case(&ident.unraw().to_string()), ident.span())
 }
 
 /// The unit struct that names the workflow.

@@ -11,6 +11,7 @@ use quote::format_ident;
 use syn::ext::IdentExt;
 use syn::{ItemFn, Path, Type};
 
+use super::name;
 use super::retry::{self, Retry};
 use crate::diagnostics::{Diagnostics, message};
 use crate::parse::step::StepOptions;
@@ -90,15 +91,7 @@ fn check_writes(fields: Vec<Ident>, step: &Ident, diagnostics: &mut Diagnostics)
             diagnostics.error(&field, message::duplicate_write(&field));
         }
     }
-    let words = step.unraw().to_string();
-    let words = words.split('_').map(|word| {
-        let mut characters = word.chars();
-        let first = characters
-            .next()
-            .map(|first| first.to_uppercase().to_string());
-        first.unwrap_or_default() + characters.as_str()
-    });
-    let name: String = words.collect();
+    let name = name::camel_case(&step.unraw().to_string());
     Writes {
         ident: format_ident!("{name}Writes", span = step.span()),
         fields: checked,

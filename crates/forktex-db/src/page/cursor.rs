@@ -45,6 +45,36 @@ impl Cursor {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The cursor after a row of a list that a service queries by itself, not through a repository.
+    /// `list` stands for the list: all that its rows and their order depend on, such as its filter and
+    /// its sort. `values` are those of the row in the columns of the order, the last of which makes the
+    /// order total.
+    ///
+    /// ```
+    /// use forktex_db::{Cursor, CursorError, Value, ValueKind};
+    ///
+    /// let cursor = Cursor::after("orders, newest first", &[Value::Integer(7)])?;
+    /// let values = cursor.values("orders, newest first", &[ValueKind::Integer]);
+    /// assert_eq!(values, Ok(vec![Value::Integer(7)]));
+    /// let other = cursor.values("orders, oldest first", &[ValueKind::Integer]);
+    /// assert_eq!(other, Err(CursorError::OfAnotherList));
+    /// # Ok::<(), forktex_db::DbError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`DbError::Invalid`] when a value is too long for a cursor.
+    pub fn after(list: &str, values: &[Value]) -> Result<Self, DbError> {
+        Self::encode(Fingerprint::of_list(list), values, None)
+    }
+
+    /// The values that [`after`](Self::after) was given.
+    ///
+    /// # Errors
+    /// [`CursorError`] when it is not a cursor, or one of another list.
+    pub fn values(&self, list: &str, kinds: &[ValueKind]) -> Result<Vec<Value>, CursorError> {
+        self.decode(Fingerprint::of_list(list), kinds, None)
+    }
 }
 
 impl fmt::Display for Cursor {
@@ -123,16 +153,25 @@ impl fmt::Debug for CursorKey {
 pub(crate) struct Fingerprint([u8; FINGERPRINT_BYTES]);
 
 impl Fingerprint {
+    fn of_list(list: &str) -> Self {
+        // Apart from every list of a repository, whose table comes in quotes.
+        Self::of(&format!("list {list}"))
+    }
+
+    fn of(text: &str) -> Self {
+        let digest = Sha256::digest(text);
+        let mut bytes = [0; FINGERPRINT_BYTES];
+        bytes.copy_from_slice(&digest[..FINGERPRINT_BYTES]);
+        Self(bytes)
+    }
+
     pub(crate) fn new(table: &str, scope: &str, filter: &Json, order: &TotalOrder) -> Self {
         let order: Vec<_> = order
             .0
             .iter()
             .map(|key| (key.column.name, key.direction, key.nulls))
             .collect();
-        let digest = Sha256::digest(format!("{table:?}{scope:?}{filter}{order:?}"));
-        let mut bytes = [0; FINGERPRINT_BYTES];
-        bytes.copy_from_slice(&digest[..FINGERPRINT_BYTES]);
-        Self(bytes)
+        Self::of(&format!("{table:?}{scope:?}{filter}{order:?}"))
     }
 }
 

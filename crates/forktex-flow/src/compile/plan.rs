@@ -78,7 +78,10 @@ impl Plan {
             .collect();
         // Each set of nodes that an edge arrives at is a stage.
         let mut groups: Vec<&[String]> = Vec::new();
-        for edge in &topology.edges {
+        // The one that the run begins with is the first.
+        let (starts, others): (Vec<_>, Vec<_>) =
+            topology.edges.iter().partition(|edge| edge.from == [START]);
+        for edge in starts.into_iter().chain(others) {
             if edge.to != [END] && !groups.contains(&edge.to.as_slice()) {
                 groups.push(&edge.to);
             }

@@ -11,6 +11,7 @@ mod journal_row;
 mod messages;
 pub(crate) mod notify;
 mod pulse;
+mod queries;
 pub(crate) mod row;
 mod schedules;
 mod starts;

@@ -145,3 +145,56 @@ fn no_change_is_an_update_too() {
     };
     assert_eq!(before.clone().updated(update).unwrap(), before);
 }
+
+#[step]
+async fn refund(_ctx: &Ctx, _state: &Count, _bank: Resource<Bank>) -> StepResult<()> {
+    Ok(())
+}
+
+#[step(compensate = refund, heartbeat = "30s")]
+async fn charge(_ctx: &Ctx, _state: &Count) -> StepResult<()> {
+    Ok(())
+}
+
+#[step(max_attempts = 4, heartbeat = "1m30s")]
+async fn watched(_ctx: &Ctx, _state: &Count) -> StepResult<()> {
+    Ok(())
+}
+
+#[test]
+fn what_undoes_a_step_and_how_often_it_beats_are_read_too() {
+    assert!(<charge as Step<Count>>::compensation().is_some());
+    assert!(<refund as Step<Count>>::compensation().is_none());
+    let policy = <charge as Step<Count>>::retry();
+    assert_eq!(policy.heartbeat, Some(Duration::from_secs(30)));
+    assert_eq!((policy.max_attempts, policy.timeout), (3, None));
+    let policy = <watched as Step<Count>>::retry();
+    assert_eq!(policy.heartbeat, Some(Duration::from_secs(90)));
+    assert_eq!(policy.max_attempts, 4);
+}
+
+#[pipeline(
+    name = "step.undone", version = 1, state = Count,
+    steps = [charge, refund, step(watched, compensate = refund, heartbeat = "5s")],
+)]
+struct Undone;
+
+#[test]
+fn nodes_are_undone_as_those_of_the_plain_builder() {
+    use forktex_flow::definition::Workflow;
+    use forktex_flow::definition::binding::{Node, Undo};
+    use forktex_flow::definition::pipeline::Pipeline;
+
+    let plain = Pipeline::<Count>::new("step.undone", 1)
+        .step(Node::of::<charge>())
+        .step(Node::of::<refund>())
+        .step(
+            Node::of::<watched>()
+                .compensate(Undo::of::<refund>())
+                .heartbeat(Duration::from_secs(5)),
+        )
+        .build();
+    assert_eq!(Undone::declare().topology(), plain.topology());
+    let compensated = plain.topology().nodes.iter().map(|node| node.compensated);
+    assert_eq!(compensated.collect::<Vec<_>>(), [true, false, true]);
+}
