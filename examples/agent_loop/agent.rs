@@ -91,9 +91,8 @@ fn next(state: &Conversation) -> Next {
 
 /// A model that never answers fails the run after twenty thoughts, and the record says so.
 #[graph(
-    name = "agent.converse", version = 1, state = Conversation,
+    name = "agent.converse", version = 1, state = Conversation, entry = think,
     topology = [
-        edge(START, think),
         conditional(think, next, { Next::UseTool => use_tool, Next::Answer => END }),
         edge(use_tool, think),
     ],

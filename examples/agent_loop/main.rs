@@ -2,6 +2,7 @@
 //! An agent loop as a graph: a model that thinks, tools that it calls, and an end to it.
 //!
 //! `agent_loop` runs it on a throwaway Postgres with a scripted model. To copy: `agent`.
+//! With streamed words and a human who approves: `approval_agent`.
 
 mod agent;
 mod model;

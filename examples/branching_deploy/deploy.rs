@@ -95,6 +95,7 @@ fn verdict(state: &Deploy) -> Result<Verdict, String> {
 
 #[graph(
     name = "cloud.deploy.advanced", version = 1, state = Deploy,
+    entry = provision, terminal = [check, rollback],
     nodes = {
         provision,
         configure: step(configure, max_attempts = 5, backoff = ["1s", "10s"], timeout = "10m"),
@@ -103,7 +104,6 @@ fn verdict(state: &Deploy) -> Result<Verdict, String> {
         rollback,
     },
     topology = [
-        edge(START, provision),
         edge(provision, configure),
         conditional(configure, verdict, {
             Verdict::Healthy => check,
@@ -111,8 +111,6 @@ fn verdict(state: &Deploy) -> Result<Verdict, String> {
             Verdict::Failed => rollback,
         }),
         edge(tune, configure),
-        edge(check, END),
-        edge(rollback, END),
     ],
     max_visits = 10,
 )]

@@ -7,10 +7,10 @@ use forktex::db::sqlx;
 use forktex::flow::WaitingOn;
 use forktex::flow::prelude::*;
 
-use crate::mail::Hour;
+use crate::mail::{Hour, Told, told};
 use crate::signal::until_waiting;
 use crate::tale::{Cast, Solo, Tale, Trio, line, tale};
-use crate::world::{World, ended, nodes};
+use crate::world::{World, ended, nodes, until};
 
 const TIMER_FIRED: i16 = 10;
 
@@ -185,5 +185,32 @@ async fn an_answer_of_another_shape_fails_the_step_for_good() {
     let error = done.node("only").unwrap().error.clone().unwrap();
     assert!(error.message.contains("`key key`"), "{error}");
     assert_eq!(done.node("only").unwrap().attempt, 2);
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn joined_calls_wait_together_and_each_keeps_its_answer() {
+    let world = World::create().await;
+    let cast = Cast::default().on("only", |ctx, _| async move {
+        let sleep = ctx.sleep(Duration::from_hours(1)).into_future();
+        let signal = ctx.signal::<Told>().into_future();
+        let ((), told) = tokio::try_join!(sleep, signal)?;
+        Ok(Tale::update().lines([told.line]))
+    });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let run = flow.start(Solo, tale("both")).await.unwrap();
+    let WaitingOn::Signal { due_at, .. } = until_waiting(&run).await else {
+        panic!("it does not wait for a signal");
+    };
+    assert!(due_at.is_some(), "it waits for a time as well");
+    run.send(told("heard", 1)).await.unwrap();
+    until("it waits for the time alone", async || {
+        let waiting = run.refresh().await.unwrap().waiting_on;
+        matches!(waiting, Some(WaitingOn::Timer { .. }))
+    })
+    .await;
+    pass(&world, 1).await;
+    assert_eq!(ended(&run).await.state.lines, ["heard"]);
     flow.close().await.unwrap();
 }

@@ -14,10 +14,25 @@
 //! | declare a state, a step | [`derive@State`], [`macro@step`] |
 //! | declare a workflow | [`macro@pipeline`], [`macro@graph`] with [`derive@Route`] |
 //! | declare a message to a run | [`derive@Signal`] |
+//! | undo what a step did | [`compensate`](macro@step#compensation), [`Cancel::compensate`] |
 //! | build, migrate, run | [`Flow::builder`], [`Flow::init`], [`Flow::start_driver`] |
 //! | start a run | [`Flow::start`] by type, [`Flow::run`] by name |
+//! | start it with other writes of the service | [`StartBuilder::in_transaction`] |
 //! | start runs by the clock | [`macro@scheduled`], `cron = ".."` on the others; [`Flow::schedules`] |
-//! | wait, read, cancel | [`Run::wait`], [`Run::refresh`], [`Run::cancel`] |
+//! | read a run, wait for it | [`Run::refresh`], [`Run::wait`], [`Instance::waiting_on`] |
+//! | follow a run | [`Run::stream`], [`Run::stream_after`], [`Run::history`], [`Event::to_sse`] |
+//! | tell a run something | [`Run::send`] |
+//! | steer a run | [`Run::pause`], [`Run::resume`], [`Run::cancel`], [`Run::retry`], [`Run::fork`] |
+//! | wait for a message or a time, between steps | `wait_edge(..)` of a [`macro@graph`] |
+//! | wait for a message or a time, in a step | [`Ctx::signal`], [`Ctx::sleep`] |
+//! | do a part of a step once | [`Ctx::once`], [`Ctx::idempotency_key`] |
+//! | write a table with the checkpoint | [`Ctx::transaction`] |
+//! | start other runs, and wait for them | [`Ctx::spawn`] with [`Ctx::wait`], [`Ctx::map`] |
+//! | tell those who follow | [`Ctx::emit`] |
+//! | notice the end, say that one is at work | [`Ctx::cancelled`], [`Ctx::heartbeat`] |
+//! | list, count, sum up many runs | [`Flow::query`] |
+//! | cancel or retry many runs | [`InstanceQuery::cancel`](query::InstanceQuery::cancel), [`InstanceQuery::retry`](query::InstanceQuery::retry) |
+//! | draw a workflow, or a run | [`WorkflowHandle::drawing`], [`WorkflowHandle::drawing_of`] |
 //! | give steps a client | [`Resource`], [`FlowBuilder::resource`] |
 //! | test a step without Postgres | call it, with [`Ctx::for_test`] |
 //!
@@ -71,6 +86,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+#![doc = include_str!("docs/waits.md")]
 
 extern crate self as forktex_flow;
 

@@ -131,8 +131,7 @@ impl<S: State> Graph<S> {
         self.edge(START, node)
     }
 
-    /// A node that ends the run when it is done: the same as an edge to
-    /// [`END`].
+    /// A node that ends the run when it is done: the same as an edge to [`END`].
     pub fn terminal(self, node: impl Into<String>) -> Self {
         self.edge(node, END)
     }

@@ -94,9 +94,34 @@ impl fmt::Display for EdgeWait {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signal(name) => write!(formatter, "on {name}"),
-            Self::After(duration) => write!(formatter, "after {duration:?}"),
+            Self::After(duration) => {
+                formatter.write_str("after ")?;
+                write_duration(formatter, *duration)
+            }
         }
     }
+}
+
+/// A duration as the attributes have it: `7d`, `1m30s`. What has no such form is shown as it is.
+fn write_duration(formatter: &mut fmt::Formatter<'_>, duration: Duration) -> fmt::Result {
+    const UNITS_MS: [(&str, u128); 5] = [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+        ("ms", 1),
+    ];
+    if duration.is_zero() || !duration.subsec_nanos().is_multiple_of(1_000_000) {
+        return write!(formatter, "{duration:?}");
+    }
+    let mut left_ms = duration.as_millis();
+    for (unit, unit_ms) in UNITS_MS {
+        if left_ms >= unit_ms {
+            write!(formatter, "{}{unit}", left_ms / unit_ms)?;
+            left_ms %= unit_ms;
+        }
+    }
+    Ok(())
 }
 
 impl Edge {

@@ -67,7 +67,7 @@ impl<S> Run<S> {
     /// Starts a new run that goes on where this one failed. The failed one never changes; the new one
     /// has it in [`Instance::retry_of`](crate::Instance::retry_of), and repeats nothing that finished:
     /// the nodes that did not finish begin anew, with all their attempts. Answers that their durable
-    /// calls have are kept, but runs that they spawned are spawned again.
+    /// calls have are kept, but runs that they spawned are spawned again. What was undone is done again.
     ///
     /// The new run is of the same version and has its own identity, so the idempotency keys of its
     /// steps are others. Three statements.
