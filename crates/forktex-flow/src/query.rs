@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Lists of runs: filtered, sorted, paged, counted, summed up, and acted on in bulk.
 //!
-//! All that reads goes by one [`InstanceFilter`], so that the pages, the count, the first and the
+//! All that reads goes by the same filters, so that the pages, the count, the first and the
 //! summary agree.
 
 mod bulk;
