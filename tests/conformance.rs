@@ -36,6 +36,8 @@ mod transaction;
 
 #[path = "conformance/query.rs"]
 mod query;
+#[path = "conformance/reference.rs"]
+mod reference;
 #[path = "conformance/runtime.rs"]
 mod runtime;
 

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 -- What lists of runs are found by. Runs that live are found in `active`, which is small or all alive.
 --
--- Few and partial: each is written once at the start of a run and once at its end.
+-- Few, and partial where they can be: each is written when a run is started, and again when a worker
+-- takes it and when it ends.
 CREATE INDEX instance_by_creation ON forktex_flow.instance (created_at, instance_id);
 CREATE INDEX instance_by_workflow
     ON forktex_flow.instance (workflow_name, created_at, instance_id);

@@ -303,3 +303,27 @@ async fn many_runs_are_cancelled_or_retried_at_a_rate() {
     );
     flow.close().await.unwrap();
 }
+
+/// Runs that are started while others are acted on, by the action itself too, are not a part of it.
+#[tokio::test]
+async fn a_bulk_retry_does_not_retry_its_own_retries() {
+    let world = World::create().await;
+    let cast = Cast::default().on("only", |_, _| async { Err(StepError::fatal("always")) });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    for number in 0..5 {
+        let run = flow.start(Solo, tale(&number.to_string())).await.unwrap();
+        ended(&run).await;
+    }
+    let failed = flow.query().status([InstanceStatus::Failed]);
+    let retried = failed.retry().rate(20).await.unwrap();
+    assert_eq!((retried.done, retried.started.len()), (5, 5));
+    until("the retries have failed too", async || {
+        failed.count().await.unwrap() == 10
+    })
+    .await;
+    let newest: Vec<InstanceId> = failed.clone().limit(5).ids().await.unwrap();
+    let started: HashSet<InstanceId> = retried.started.into_iter().collect();
+    assert_eq!(newest.into_iter().collect::<HashSet<_>>(), started);
+    flow.close().await.unwrap();
+}

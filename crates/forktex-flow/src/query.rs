@@ -16,7 +16,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 pub use crate::instance::list::{FILTER_BYTES_MAX, FILTER_VALUES_MAX, InstanceSummary, SortField};
-pub use bulk::{BulkAction, BulkOutcome, RATE_DEFAULT, RATE_MAX};
+pub use bulk::{BulkAction, RATE_DEFAULT, RATE_MAX};
 
 use crate::error::{QueryError, ReadError};
 use crate::handle::{Access, completed};
@@ -186,8 +186,12 @@ impl InstanceQuery {
         self
     }
 
-    /// Reads a page, from its beginning or from where a page before it ended. Runs that are started
-    /// meanwhile are neither skipped nor repeated. Three statements.
+    /// Reads a page, from its beginning or from where a page before it ended. Three statements, and
+    /// the journals of all its runs.
+    ///
+    /// Runs that are started while one pages move no others: none that was there is skipped or
+    /// repeated. One whose sort field changes meanwhile moves with it; one that is started in a long
+    /// transaction counts as of its beginning.
     ///
     /// # Errors
     /// [`QueryError::Cursor`] when the cursor is none of this list, of the same filters and sort;
@@ -196,13 +200,7 @@ impl InstanceQuery {
     /// # Cancellation
     /// Cancel-safe.
     pub async fn fetch(&self, cursor: Option<&Cursor>) -> Result<InstancePage, QueryError> {
-        self.filter.check()?;
-        if !(1..=PAGE_RUNS_MAX).contains(&self.limit) {
-            return Err(QueryError::Limit {
-                given: self.limit,
-                max: PAGE_RUNS_MAX,
-            });
-        }
+        self.check()?;
         let list = self.list();
         let kinds = [self.sort.kind(), ValueKind::Uuid];
         let after = cursor.map(|cursor| cursor.values(&list, &kinds));
@@ -229,6 +227,21 @@ impl InstanceQuery {
             total_is_exact: total <= TOTAL_MAX,
             next_cursor,
         })
+    }
+
+    /// The identifiers of up to 1,000 runs, in order, without their states and journals. One statement.
+    ///
+    /// # Errors
+    /// [`QueryError::Filter`] and [`QueryError::Limit`]; the database's.
+    ///
+    /// # Cancellation
+    /// Cancel-safe.
+    pub async fn ids(&self) -> Result<Vec<InstanceId>, QueryError> {
+        self.check()?;
+        let request = self.request(None, self.limit);
+        let runs = self.access.store.page_of_ids(&request).await;
+        let runs = runs.map_err(QueryError::Database)?;
+        Ok(runs.into_iter().map(|(_, instance)| instance).collect())
     }
 
     /// How many runs there are, exactly. One statement, which counts all that the filters leave.
@@ -274,13 +287,7 @@ impl InstanceQuery {
         after: Option<Vec<DbValue>>,
         limit: u32,
     ) -> Result<Vec<Instance>, QueryError> {
-        let request = PageRequest {
-            filter: self.filter.clone(),
-            sort: self.sort,
-            direction: self.direction,
-            after,
-            limit,
-        };
+        let request = self.request(after, limit);
         let stored = self.access.store.page(&request).await;
         let stored = stored.map_err(QueryError::Database)?;
         let runs = stored
@@ -288,6 +295,27 @@ impl InstanceQuery {
             .map(|stored| completed(&self.access, stored));
         runs.collect::<Result<Vec<_>, ReadError>>()
             .map_err(QueryError::Read)
+    }
+
+    fn check(&self) -> Result<(), QueryError> {
+        self.filter.check()?;
+        if (1..=PAGE_RUNS_MAX).contains(&self.limit) {
+            return Ok(());
+        }
+        Err(QueryError::Limit {
+            given: self.limit,
+            max: PAGE_RUNS_MAX,
+        })
+    }
+
+    fn request(&self, after: Option<Vec<DbValue>>, limit: u32) -> PageRequest {
+        PageRequest {
+            filter: self.filter.clone(),
+            sort: self.sort,
+            direction: self.direction,
+            after,
+            limit,
+        }
     }
 
     /// What cursors are bound to.

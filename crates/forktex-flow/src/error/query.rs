@@ -4,6 +4,7 @@
 use forktex_db::{CursorError, DbError};
 
 use super::{CancelError, ForkError, ReadError};
+use crate::instance::list::BulkOutcome;
 
 /// Why a list of runs could not be read, or acted on. What was acted on before stays so.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,14 @@ pub enum QueryError {
     /// A run of the list cannot be read.
     #[error(transparent)]
     Read(ReadError),
+    /// Acting on the list came no further.
+    #[error("acted on {} runs of the list, and then: {cause}", .outcome.done)]
+    Stopped {
+        /// What was done until then.
+        outcome: Box<BulkOutcome>,
+        /// Why it went no further.
+        cause: Box<QueryError>,
+    },
     /// A run of the list could not be cancelled.
     #[error(transparent)]
     Cancel(CancelError),

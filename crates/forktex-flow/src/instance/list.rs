@@ -151,3 +151,15 @@ pub struct InstanceSummary {
     #[serde(with = "time::serde::rfc3339::option")]
     pub newest: Option<OffsetDateTime>,
 }
+
+/// What acting on a list came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BulkOutcome {
+    /// How many runs were acted on.
+    pub done: u64,
+    /// How many were passed over, as they had ended, or were there no more, when their turn came.
+    pub passed_over: u64,
+    /// The runs that were started, in order, where the action starts some.
+    pub started: Vec<InstanceId>,
+}

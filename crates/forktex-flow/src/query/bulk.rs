@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use forktex_db::{Direction, Value as DbValue};
 use futures_util::future::BoxFuture;
+use tokio::time::MissedTickBehavior;
 
 use super::{InstanceQuery, PAGE_RUNS_MAX, SortField};
-use crate::error::{CancelError, ForkError, QueryError};
+use crate::error::{CancelError, ForkError, QueryError, ReadError};
 use crate::handle::Run;
 use crate::identifier::InstanceId;
 use crate::instance::InstanceStatus;
+use crate::instance::list::BulkOutcome;
 use crate::store::query::PageRequest;
 
 /// How many runs a second are acted on by default.
@@ -20,18 +22,6 @@ pub const RATE_DEFAULT: u32 = 100;
 
 /// The most runs a second that can be asked for.
 pub const RATE_MAX: u32 = 10_000;
-
-/// What acting on a list came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BulkOutcome {
-    /// How many runs were acted on.
-    pub done: u64,
-    /// How many were passed over, as they had ended, or were there no more, when their turn came.
-    pub passed_over: u64,
-    /// The runs that were started, in order, where the action starts some.
-    pub started: Vec<InstanceId>,
-}
 
 /// What is done to each run.
 #[derive(Debug, Clone)]
@@ -51,7 +41,15 @@ pub struct BulkAction {
 
 impl InstanceQuery {
     /// Asks for the end of every run of the list that lives, as [`Run::cancel`](crate::Run::cancel)
-    /// does. The sort and the limit do not matter. Await the builder.
+    /// does. The sort and the limit do not matter, and runs that are started after the call are left
+    /// alone. Await the builder.
+    ///
+    /// # Errors
+    /// [`QueryError::Stopped`], with what was done until then, when a run could neither be cancelled
+    /// nor passed over.
+    ///
+    /// # Cancellation
+    /// What was done when the future is dropped stays so; calling again goes on with the rest.
     pub fn cancel(&self, reason: impl Into<String>) -> BulkAction {
         let reason = reason.into();
         BulkAction {
@@ -62,7 +60,16 @@ impl InstanceQuery {
     }
 
     /// Retries every failed run of the list that has no retry yet, as
-    /// [`Run::retry`](crate::Run::retry) does. The sort and the limit do not matter. Await the builder.
+    /// [`Run::retry`](crate::Run::retry) does. The sort and the limit do not matter, and runs that are
+    /// started after the call, the retries among them, are left alone. Of two calls at once each may
+    /// retry the same run. Await the builder.
+    ///
+    /// # Errors
+    /// [`QueryError::Stopped`], with what was done until then, when a run could neither be retried nor
+    /// passed over.
+    ///
+    /// # Cancellation
+    /// What was done when the future is dropped stays so; calling again goes on with the rest.
     pub fn retry(&self) -> BulkAction {
         BulkAction {
             query: self.clone(),
@@ -88,8 +95,15 @@ impl BulkAction {
         }
         self.query.filter.check()?;
         self.narrow();
+        // What is started from now on, by this action too, is not a part of the list.
+        let now = self.query.access.store.now().await;
+        let now = now.map_err(QueryError::Database)?;
+        let until = self.query.filter.until.map_or(now, |until| until.min(now));
+        self.query.filter.until = Some(until);
         let mut outcome = BulkOutcome::default();
         let mut pace = tokio::time::interval(Duration::from_secs(1) / self.rate);
+        // The rate is a ceiling: what was held up is not made up for.
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut after = None;
         loop {
             // By identifier, so that runs which leave the list meanwhile do not move the others.
@@ -108,7 +122,12 @@ impl BulkAction {
             after = Some(vec![DbValue::Timestamp(created_at), DbValue::Uuid(last.0)]);
             for (_, instance) in runs {
                 pace.tick().await;
-                self.act(instance, &mut outcome).await?;
+                if let Err(cause) = self.act(instance, &mut outcome).await {
+                    return Err(QueryError::Stopped {
+                        outcome: Box::new(outcome),
+                        cause: Box::new(cause),
+                    });
+                }
             }
         }
     }
@@ -142,7 +161,9 @@ impl BulkAction {
                     outcome.started.push(again.id());
                     true
                 }
-                Err(ForkError::NotFailed { .. } | ForkError::Read(_)) => false,
+                Err(ForkError::NotFailed { .. } | ForkError::Read(ReadError::NotFound { .. })) => {
+                    false
+                }
                 Err(error) => return Err(QueryError::Retry(error)),
             },
         };

@@ -36,5 +36,8 @@ pub(crate) trait QueryStore {
     async fn count_runs(&self, filter: &InstanceFilter, up_to: Option<u64>)
     -> Result<u64, DbError>;
 
+    /// The database's clock.
+    async fn now(&self) -> Result<OffsetDateTime, DbError>;
+
     async fn sum_up(&self, filter: &InstanceFilter) -> Result<InstanceSummary, DbError>;
 }

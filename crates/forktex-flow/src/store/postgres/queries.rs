@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use forktex_db::sqlx::postgres::PgRow;
-use forktex_db::sqlx::{Postgres, QueryBuilder, Row, types::Json};
+use forktex_db::sqlx::types::Json;
+use forktex_db::sqlx::{self, Postgres, QueryBuilder, Row};
 use forktex_db::{DbError, Direction, Value, rename_schema};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -288,6 +289,12 @@ impl QueryStore for PostgresStore {
         composed.push(") AS counted")?;
         let row = composed.builder.build().fetch_one(self.db.pool()).await?;
         Ok(row.try_get::<i64, _>("count")?.unsigned_abs())
+    }
+
+    async fn now(&self) -> Result<OffsetDateTime, DbError> {
+        Ok(sqlx::query_scalar("SELECT clock_timestamp()")
+            .fetch_one(self.db.pool())
+            .await?)
     }
 
     async fn sum_up(&self, filter: &InstanceFilter) -> Result<InstanceSummary, DbError> {
