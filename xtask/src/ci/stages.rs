@@ -121,7 +121,7 @@ pub(super) fn test(_: &Workspace) -> Result<Outcome, Error> {
 }
 
 /// The programs that end by themselves and say so: name, arguments, last line.
-const EXAMPLES: [(&str, &[&str], &str); 10] = [
+const EXAMPLES: [(&str, &[&str], &str); 11] = [
     (demo::EXAMPLE, &[demo::ARGUMENT], demo::LAST_LINE),
     ("agent_loop", &[], "agent_loop: ok"),
     ("approval_agent", &[], "approval_agent: ok"),
@@ -132,6 +132,7 @@ const EXAMPLES: [(&str, &[&str], &str); 10] = [
     ("scheduled_backup", &[], "scheduled_backup: ok"),
     ("sse_service", &[], "sse_service: ok"),
     ("tenant_shop", &[], "tenant_shop: ok"),
+    ("tenant_workflows", &[], "tenant_workflows: ok"),
 ];
 
 /// Runs the examples; `build` has made them.

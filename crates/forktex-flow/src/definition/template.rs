@@ -79,11 +79,17 @@ impl Templates {
         let ending: Vec<&'static str> = self.0.keys().filter(last).copied().collect();
         match &*ending {
             [only] => self.node(only),
-            [] => Err(Unknown::Name(
-                nearest(name, self.0.keys().copied())
-                    .and_then(|near| self.0.get_key_value(near).map(|(near, _)| *near)),
-            )),
+            [] => Err(Unknown::Name(self.nearest(name))),
             _ => Err(Unknown::Several(ending)),
         }
+    }
+
+    /// The template that is near by its name, or by its last segment.
+    fn nearest(&self, name: &str) -> Option<&'static str> {
+        let last = |known: &'static str| known.rsplit('.').next().unwrap_or(known);
+        let whole = nearest(name, self.0.keys().copied());
+        let near = whole.or_else(|| nearest(name, self.0.keys().copied().map(last)));
+        let is_it = |known: &&&'static str| near == Some(**known) || near == Some(last(known));
+        self.0.keys().find(is_it).copied()
     }
 }
