@@ -38,6 +38,8 @@ mod transaction;
 mod query;
 #[path = "conformance/reference.rs"]
 mod reference;
+#[path = "conformance/retention.rs"]
+mod retention;
 #[path = "conformance/runtime.rs"]
 mod runtime;
 

@@ -9,6 +9,7 @@ pub mod config;
 pub mod drawing;
 pub mod graph;
 pub mod pipeline;
+pub mod retention;
 pub mod route;
 pub mod template;
 pub mod topology;

@@ -3,14 +3,18 @@
 //! harmless; the election only keeps the work from being done twice.
 
 mod election;
+pub(crate) mod history_pruner;
 pub(crate) mod schedule_firer;
+
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::definition::retention::RetentionRule;
 use crate::identifier::WorkerId;
-use crate::store::{Candidate, Pulse};
+use crate::store::{Candidate, Pulse, Store};
 use schedule_firer::Schedules;
 
 /// A candidate for the leadership of a schema, and the leader while it is elected.
@@ -18,6 +22,7 @@ pub(crate) struct Driver {
     stop: CancellationToken,
     election: JoinHandle<()>,
     schedule_firer: JoinHandle<()>,
+    history_pruner: JoinHandle<()>,
     leading: watch::Receiver<bool>,
 }
 
@@ -27,12 +32,15 @@ impl Driver {
         candidate: Box<dyn Candidate>,
         pulses: watch::Receiver<Pulse>,
         schedules: Schedules,
+        (store, retention): (Arc<dyn Store>, Vec<RetentionRule>),
         worker_id: impl Fn() -> WorkerId + Send + Sync + 'static,
     ) -> Self {
         let stop = CancellationToken::new();
         let (sender, leading) = watch::channel(false);
         let schedule_firer = schedule_firer::run(schedules, pulses.clone(), stop.clone());
         let schedule_firer = tokio::spawn(schedule_firer);
+        let history_pruner = history_pruner::run(store, retention, leading.clone(), stop.clone());
+        let history_pruner = tokio::spawn(history_pruner);
         let election = tokio::spawn(election::run(
             candidate,
             pulses,
@@ -44,6 +52,7 @@ impl Driver {
             stop,
             election,
             schedule_firer,
+            history_pruner,
             leading,
         }
     }
@@ -56,6 +65,7 @@ impl Driver {
     /// Stops leading, so that another can at once.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
+        let _ = (&mut self.history_pruner).await;
         let _ = (&mut self.schedule_firer).await;
         let _ = (&mut self.election).await;
     }
@@ -66,5 +76,6 @@ impl Drop for Driver {
         self.stop.cancel();
         self.election.abort();
         self.schedule_firer.abort();
+        self.history_pruner.abort();
     }
 }

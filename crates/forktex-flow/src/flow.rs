@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use forktex_db::{Db, MigrateError, Migration, MigrationReport, Migrator};
+use forktex_db::{Db, DbError, MigrateError, Migration, MigrationReport, Migrator};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -19,7 +19,8 @@ use crate::catalog::Catalog;
 use crate::compile::CompiledWorkflow;
 use crate::definition::Workflow;
 use crate::definition::drawing::Drawing;
-use crate::driver::Driver;
+use crate::definition::retention::Retention;
+use crate::driver::{Driver, history_pruner};
 use crate::error::{DriverError, ReadError, StartError, TopologyChanged};
 use crate::handle::{Access, Run, read};
 use crate::identifier::{DefinitionId, InstanceId, Version, WorkflowName};
@@ -59,6 +60,7 @@ struct Inner {
     resources: Resources,
     worker: WorkerOptions,
     election: Election,
+    retention: Retention,
     definitions: Mutex<HashMap<(WorkflowName, Version), DefinitionId>>,
     running: tokio::sync::Mutex<Option<Running>>,
     /// The worker of this process, while its driver runs.
@@ -151,9 +153,17 @@ impl Flow {
         .await?;
         let handle = worker.handle();
         let identity = handle.clone();
-        let driver = Driver::start(candidate, worker.pulses(), schedules, move || {
-            identity.worker_id()
-        });
+        let retention = (
+            Arc::clone(&self.0.store) as Arc<dyn Store>,
+            self.0.retention.rules(),
+        );
+        let driver = Driver::start(
+            candidate,
+            worker.pulses(),
+            schedules,
+            retention,
+            move || identity.worker_id(),
+        );
         let leading = driver.leading();
         self.set_local_worker(Some(handle));
         *running = Some(Running { driver, worker });
@@ -243,6 +253,18 @@ impl Flow {
     /// Cancel-safe.
     pub async fn get(&self, instance: InstanceId) -> Result<Instance, ReadError> {
         read(&self.0.access, instance).await
+    }
+
+    /// Removes the runs that are older than the flow's [`Retention`] keeps them, now and whoever leads.
+    /// Returns how many that were. One transaction for each 200 runs, with short rests.
+    ///
+    /// # Errors
+    /// The database's; what was removed until then stays so.
+    ///
+    /// # Cancellation
+    /// Each run is removed whole or not at all; calling again goes on.
+    pub async fn prune(&self) -> Result<u64, DbError> {
+        history_pruner::prune(&*self.0.store, &self.0.retention.rules()).await
     }
 
     /// The runs of this schema, to be filtered, paged, counted, summed up, or acted on in bulk.

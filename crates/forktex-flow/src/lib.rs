@@ -123,6 +123,7 @@ mod flow;
 
 pub use crate::ctx::Ctx;
 pub use crate::definition::Workflow;
+pub use crate::definition::retention::Retention;
 pub use crate::definition::route::Route;
 pub use crate::error::{
     BuildError, BuildFault, CancelError, DefinitionError, DriverError, FlowError, ForkError,

@@ -13,6 +13,7 @@ use super::start::Starter;
 use super::{Flow, Inner};
 use crate::catalog::Catalog;
 use crate::definition::Workflow;
+use crate::definition::retention::Retention;
 use crate::definition::template::{TemplateFault, Templates};
 use crate::error::{BuildError, BuildFault};
 use crate::handle::{Access, Endings};
@@ -73,6 +74,7 @@ pub struct FlowBuilder {
     registrations: Vec<Registration>,
     worker: WorkerOptions,
     election: Election,
+    retention: Retention,
     listens: bool,
 }
 
@@ -91,6 +93,7 @@ impl FlowBuilder {
                 drain_timeout: Duration::from_secs(30),
             },
             election: Election::default(),
+            retention: Retention::new(),
             listens: true,
         }
     }
@@ -154,6 +157,12 @@ impl FlowBuilder {
     /// How the leader is elected; by an advisory lock by default.
     pub fn election(mut self, election: Election) -> Self {
         self.election = election;
+        self
+    }
+
+    /// How long runs are kept after their end; for ever by default.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
@@ -246,6 +255,7 @@ impl FlowBuilder {
             resources: self.resources,
             worker: self.worker,
             election: self.election,
+            retention: self.retention,
             definitions: std::sync::Mutex::default(),
             running: tokio::sync::Mutex::new(None),
             local,

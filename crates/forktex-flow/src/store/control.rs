@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use forktex_db::DbError;
 
+use crate::definition::retention::RetentionRule;
 use crate::identifier::InstanceId;
 use crate::instance::InstanceStatus;
 use crate::instance::journal::Recorded;
@@ -37,6 +38,9 @@ pub(crate) trait ControlStore {
 
     /// Starts the run. Returns whether the source is there.
     async fn fork(&self, fork: &Fork) -> Result<bool, DbError>;
+
+    /// Removes up to `limit` runs that a rule says are old enough. Returns how many.
+    async fn prune(&self, rule: &RetentionRule, limit: u32) -> Result<u64, DbError>;
 
     /// The entries of a run's journal after a sequence number, up to `limit`.
     async fn events(

@@ -8,7 +8,8 @@ use forktex_db::sqlx::{self, Row};
 
 use super::PostgresStore;
 use super::journal_row;
-use super::row::unreadable;
+use super::row::{microseconds, unreadable};
+use crate::definition::retention::RetentionRule;
 use crate::identifier::InstanceId;
 use crate::instance::InstanceStatus;
 use crate::instance::journal::Recorded;
@@ -43,6 +44,18 @@ impl ControlStore for PostgresStore {
             .fetch_one(self.db.pool())
             .await?;
         Ok(started == 1)
+    }
+
+    async fn prune(&self, rule: &RetentionRule, limit: u32) -> Result<u64, DbError> {
+        let removed: i64 = sqlx::query_scalar(self.statements.prune_runs.clone())
+            .bind(rule.status.as_str())
+            .bind(microseconds(rule.age))
+            .bind(rule.workflow.as_deref())
+            .bind(&rule.except)
+            .bind(i64::from(limit))
+            .fetch_one(self.db.pool())
+            .await?;
+        Ok(removed.unsigned_abs())
     }
 
     async fn events(

@@ -78,6 +78,7 @@ statements!(
     pass_turns_on,
     pause_run,
     post_signal,
+    prune_runs,
     pulse,
     put_definition,
     read_events,
