@@ -42,6 +42,8 @@ mod reference;
 mod retention;
 #[path = "conformance/runtime.rs"]
 mod runtime;
+#[path = "conformance/worker.rs"]
+mod worker;
 
 #[path = "conformance/driver.rs"]
 mod driver;
