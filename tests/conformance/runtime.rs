@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use forktex::flow::prelude::*;
 use forktex::flow::state::json::{JsonState, JsonUpdate};
-use forktex::flow::{DefinitionError, Limits, StartError};
+use forktex::flow::{DefinitionError, ForkError, Limits, StartError};
 
 use crate::tale::Cast;
 use crate::world::{LIMIT, World, ended, until};
@@ -205,6 +205,22 @@ async fn c46_a_definition_with_living_runs_stays_and_no_start_slips_in_while_it_
     assert!(
         matches!(gone, Err(StartError::UnknownWorkflow { .. })),
         "{gone:?}"
+    );
+    // Nor does an ended run bring it back.
+    define(&flow, pipeline()).await.unwrap();
+    flow.start_driver().await.unwrap();
+    let last = flow.run("failover").namespace("org-abc").await.unwrap();
+    ended(&last).await;
+    let forked = last.fork("reroute").await.unwrap();
+    ended(&forked).await;
+    flow.undefine("failover")
+        .namespace("org-abc")
+        .await
+        .unwrap();
+    let fork = last.fork("reroute").await;
+    assert!(
+        matches!(fork, Err(ForkError::DefinitionGone { .. })),
+        "{fork:?}"
     );
     let again = flow.undefine("failover").namespace("org-abc").await;
     assert!(matches!(again, Err(DefinitionError::NotFound { .. })));

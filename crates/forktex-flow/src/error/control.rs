@@ -58,6 +58,14 @@ pub enum ForkError {
         /// The node.
         node: String,
     },
+    /// The workflow of the run was defined at run time, and is removed.
+    #[error(
+        "cannot retry or fork run {instance}: its workflow was removed; define it again and start a run"
+    )]
+    DefinitionGone {
+        /// The run.
+        instance: InstanceId,
+    },
     /// The run cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),

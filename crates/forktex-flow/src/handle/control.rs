@@ -185,7 +185,7 @@ async fn start(
         error,
     })?;
     if !started {
-        return Err(ReadError::NotFound { instance: source }.into());
+        return Err(ForkError::DefinitionGone { instance: source });
     }
     (access.ready_notice)();
     Ok(fork.instance_id)
