@@ -47,7 +47,7 @@ impl From<(u32, &'static str, &'static str)> for Migration {
 }
 
 /// What [`Migrator::run`] did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MigrationReport {
     /// The versions applied by this run, oldest first; empty if there was nothing to do.

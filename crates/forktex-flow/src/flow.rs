@@ -4,6 +4,7 @@
 mod background;
 pub(crate) mod builder;
 mod define;
+mod in_memory;
 mod schedules;
 mod start;
 
@@ -23,20 +24,21 @@ use crate::definition::retention::Retention;
 use crate::driver::{Driver, history_pruner};
 use crate::error::{DriverError, ReadError, StartError, TopologyChanged};
 use crate::handle::{Access, Run, read};
-use crate::identifier::{DefinitionId, InstanceId, Version, WorkflowName};
+use crate::identifier::{DefinitionId, InstanceId, Version, WorkerId, WorkflowName};
 use crate::instance::Instance;
 use crate::query::InstanceQuery;
 use crate::registry::Registry;
 use crate::step::Resources;
-use crate::store::postgres::PostgresStore;
 use crate::store::postgres::statement::DEFAULT_SCHEMA;
-use crate::store::{DefinitionRefused, Election, Store};
+use crate::store::{Backend, DefinitionRefused, Election, Store};
+use crate::worker::fault::Faults;
 use crate::worker::{Worker, WorkerHandle, WorkerOptions};
 use background::Background;
 pub use builder::{DatabaseSource, FlowBuilder};
 pub use define::{
     DefineBuilder, Limits, NamespaceHandle, RuntimeDefinition, UndefineBuilder, check_definition,
 };
+pub use in_memory::{InMemoryBuilder, InMemoryFlow, VirtualClock};
 pub use schedules::{ScheduleHandle, ScheduleInfo};
 use start::Starter;
 pub use start::{InTransaction, RunBuilder, StartBuilder};
@@ -50,11 +52,9 @@ pub use start::{InTransaction, RunBuilder, StartBuilder};
 pub struct Flow(Arc<Inner>);
 
 struct Inner {
-    db: Db,
-    /// Whether `close` closes the pool.
-    owns_db: bool,
+    database: Option<Database>,
     schema: String,
-    store: Arc<PostgresStore>,
+    store: Arc<dyn Backend>,
     registry: Arc<Registry>,
     catalog: Arc<Catalog>,
     resources: Resources,
@@ -68,6 +68,15 @@ struct Inner {
     access: Arc<Access>,
     starter: Starter,
     background: Background,
+    /// What goes wrong on purpose.
+    faults: Option<Arc<Faults>>,
+}
+
+/// The database of a flow that has one.
+struct Database {
+    db: Db,
+    /// Whether `close` closes the pool.
+    is_owned: bool,
 }
 
 /// A driver that was started.
@@ -94,8 +103,14 @@ impl Flow {
         FlowBuilder::new(database.into())
     }
 
+    /// A builder for a flow in memory with a virtual clock, for the tests of a service.
+    pub fn in_memory() -> InMemoryBuilder {
+        InMemoryBuilder::new()
+    }
+
     /// Brings the schema to the version of this release: idempotent, and safe from many processes at
-    /// once. Needs a role that may create the schema; where all is applied, any role may call it.
+    /// once. Needs a role that may create the schema; where all is applied, any role may call it. In memory
+    /// there is nothing to do.
     ///
     /// # Errors
     /// [`MigrateError`] when an applied migration was changed or the database fails.
@@ -103,13 +118,16 @@ impl Flow {
     /// # Cancellation
     /// Cancel-safe: one transaction, applied whole or not at all.
     pub async fn init(&self) -> Result<MigrationReport, MigrateError> {
+        let Some(Database { db, .. }) = &self.0.database else {
+            return Ok(MigrationReport::default());
+        };
         let migrations: Vec<Migration> = forktex_migrations::FLOW
             .iter()
             .map(|source| Migration::new(source.version, source.name, source.sql))
             .collect();
         Migrator::new(DEFAULT_SCHEMA, &migrations)
             .schema(&self.0.schema)
-            .run(&self.0.db)
+            .run(db)
             .await
     }
 
@@ -139,8 +157,8 @@ impl Flow {
         }
         let schedules = self.bring_schedules(&workflows).await?;
         self.0.catalog.add_linked(workflows);
-        self.0.catalog.refresh(&*self.0.store).await?;
-        let store: Arc<dyn Store> = Arc::clone(&self.0.store) as Arc<dyn Store>;
+        self.0.catalog.refresh(&*self.store()).await?;
+        let store = self.store();
         let candidate = store.candidate(self.0.election);
         let announcer = self.0.background.announcer(Arc::clone(&self.0.access));
         let worker = Worker::start(
@@ -149,14 +167,12 @@ impl Flow {
             Arc::clone(&self.0.catalog),
             self.0.resources.clone(),
             announcer,
+            self.0.faults.clone(),
         )
         .await?;
         let handle = worker.handle();
         let identity = handle.clone();
-        let retention = (
-            Arc::clone(&self.0.store) as Arc<dyn Store>,
-            self.0.retention.rules(),
-        );
+        let retention = (self.store(), self.0.retention.rules());
         let driver = Driver::start(
             candidate,
             worker.pulses(),
@@ -194,8 +210,8 @@ impl Flow {
     pub async fn close(&self) -> Result<(), DriverError> {
         let stopped = self.stop_driver().await;
         self.0.background.stop();
-        if self.0.owns_db {
-            self.0.db.close().await;
+        if let Some(Database { db, is_owned: true }) = &self.0.database {
+            db.close().await;
         }
         stopped
     }
@@ -264,7 +280,7 @@ impl Flow {
     /// # Cancellation
     /// Each run is removed whole or not at all; calling again goes on.
     pub async fn prune(&self) -> Result<u64, DbError> {
-        history_pruner::prune(&*self.0.store, &self.0.retention.rules()).await
+        history_pruner::prune(&*self.store(), &self.0.retention.rules()).await
     }
 
     /// The runs of this schema, to be filtered, paged, counted, summed up, or acted on in bulk.
@@ -299,6 +315,17 @@ impl Flow {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key, id);
         Ok(id)
+    }
+
+    /// Ends the driver without draining. Returns the worker that is lost by it.
+    async fn drop_driver(&self) -> Option<WorkerId> {
+        let running = self.0.running.lock().await.take()?;
+        self.set_local_worker(None);
+        Some(running.worker.handle().worker_id())
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0.store) as Arc<dyn Store>
     }
 
     fn set_local_worker(&self, worker: Option<WorkerHandle>) {

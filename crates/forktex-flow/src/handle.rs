@@ -4,6 +4,7 @@
 mod control;
 mod send;
 mod stream;
+mod wait;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,9 +21,10 @@ use tokio::sync::{Notify, oneshot};
 pub use control::ForkBuilder;
 pub use send::{Send, Sent};
 pub use stream::EventStream;
+pub use wait::Wait;
 
 pub use crate::clock::GRACE_PERIOD_DEFAULT;
-use crate::error::{CancelError, ReadError, WaitError};
+use crate::error::{CancelError, ReadError};
 use crate::identifier::{InstanceId, NodeName};
 use crate::instance::journal::{Entry, Recorded, fold_state, node_records};
 use crate::instance::{Instance, InstanceStatus, NodeStatus};
@@ -36,9 +38,6 @@ use crate::transition::Snapshot;
 
 /// How often a run that is waited for is looked up when no notification comes.
 pub(crate) const WAIT_POLL: Duration = Duration::from_secs(1);
-
-/// How often in a row a wait may find the database away before it gives up.
-const WAIT_FAILURES_MAX: u32 = 30;
 
 /// The most bytes of a reason for cancelling that are kept.
 const REASON_BYTES_MAX: usize = 8 * 1024;
@@ -152,10 +151,7 @@ impl<S: DeserializeOwned + marker::Send + 'static> Run<S> {
     /// Costs no statement while it waits but a look once a second, one for all that wait in this
     /// process. A database that is away is waited for as well, for about half a minute.
     pub fn wait(&self) -> Wait<S> {
-        Wait {
-            run: self.clone(),
-            timeout: None,
-        }
+        Wait::new(self.clone())
     }
 }
 
@@ -168,70 +164,6 @@ impl<S> Clone for Run<S> {
 impl<S> fmt::Debug for Run<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Run({})", self.instance_id)
-    }
-}
-
-/// Waits for a run; made by [`Run::wait`]. Await it.
-#[must_use = "nothing is waited for until this is awaited"]
-pub struct Wait<S> {
-    run: Run<S>,
-    timeout: Option<Duration>,
-}
-
-impl<S> Wait<S> {
-    /// Gives up after so long, with the run as it is then in [`WaitError::Timeout`].
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-}
-
-impl<S: DeserializeOwned + marker::Send + 'static> IntoFuture for Wait<S> {
-    type Output = Result<Instance<S>, WaitError<S>>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let Some(timeout) = self.timeout else {
-                return Ok(self.run.ended().await?);
-            };
-            if let Ok(ended) = tokio::time::timeout(timeout, self.run.ended()).await {
-                return Ok(ended?);
-            }
-            let snapshot = self.run.refresh().await?;
-            if snapshot.status.is_terminal() {
-                return Ok(snapshot);
-            }
-            Err(WaitError::Timeout {
-                snapshot: Box::new(snapshot),
-                waited: timeout,
-            })
-        })
-    }
-}
-
-impl<S: DeserializeOwned + marker::Send + 'static> Run<S> {
-    async fn ended(&self) -> Result<Instance<S>, ReadError> {
-        let mut failures = 0;
-        loop {
-            // Listen before looking, so that an end in between is not missed.
-            let ended = self.access.endings.listen(self.instance_id);
-            match self.refresh().await {
-                Ok(instance) if instance.status.is_terminal() => return Ok(instance),
-                Ok(_) => failures = 0,
-                // A server that restarts is no reason to leave a run that goes on.
-                Err(error) if error.is_outage() && failures < WAIT_FAILURES_MAX => {
-                    failures += 1;
-                    tokio::time::sleep(WAIT_POLL).await;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
-            if ended.await.is_err() {
-                // The flow is closed, and with it what would have told: look by ourselves.
-                tokio::time::sleep(WAIT_POLL).await;
-            }
-        }
     }
 }
 

@@ -238,6 +238,24 @@ impl<S> Instance<S> {
             .find(|record| record.name.as_str() == name)
     }
 
+    /// The nodes that the run has come through, in order: each visit that completed or was skipped.
+    ///
+    /// ```no_run
+    /// # use forktex_flow::prelude::*;
+    /// # async fn example(run: Run) -> Result<(), FlowError> {
+    /// let done = run.wait().await?;
+    /// assert_eq!(done.path(), ["provision", "configure", "health_check"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn path(&self) -> Vec<&str> {
+        let is_past = |record: &&NodeRecord| {
+            matches!(record.status, NodeStatus::Completed | NodeStatus::Skipped)
+        };
+        let past = self.nodes.iter().filter(is_past);
+        past.map(|record| record.name.as_str()).collect()
+    }
+
     /// The same run with its state converted.
     pub(crate) fn try_map_state<T, E>(
         self,

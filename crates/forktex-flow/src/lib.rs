@@ -131,9 +131,9 @@ pub use crate::error::{
     StepResult, WaitError,
 };
 pub use crate::flow::{
-    DatabaseSource, DefineBuilder, DriverHandle, Flow, FlowBuilder, InTransaction, Limits,
-    NamespaceHandle, Role, RunBuilder, RuntimeDefinition, ScheduleHandle, ScheduleInfo,
-    StartBuilder, UndefineBuilder, WorkflowHandle, check_definition,
+    DatabaseSource, DefineBuilder, DriverHandle, Flow, FlowBuilder, InMemoryBuilder, InMemoryFlow,
+    InTransaction, Limits, NamespaceHandle, Role, RunBuilder, RuntimeDefinition, ScheduleHandle,
+    ScheduleInfo, StartBuilder, UndefineBuilder, VirtualClock, WorkflowHandle, check_definition,
 };
 pub use crate::handle::{
     Cancel, EventStream, ForkBuilder, GRACE_PERIOD_DEFAULT, Run, Send, Sent, Wait,
@@ -146,6 +146,7 @@ pub use crate::signal::Signal;
 pub use crate::state::State;
 pub use crate::step::Resource;
 pub use crate::store::Election;
+pub use crate::worker::fault::Fault;
 
 #[doc = include_str!("docs/state.md")]
 pub use forktex_macros::State;

@@ -4,12 +4,14 @@
 
 pub(crate) mod control;
 pub(crate) mod definitions;
+pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod notice;
 pub(crate) mod postgres;
 pub(crate) mod query;
 pub(crate) mod schedules;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +19,7 @@ use forktex_db::{Db, DbError, Transaction};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
+use crate::clock::StoreClock;
 use crate::compile::CompiledWorkflow;
 use crate::error::TopologyChanged;
 use crate::error::failure::{RunFailure, StepFailureKind};
@@ -27,8 +30,11 @@ use crate::instance::journal::{Entry, Recorded};
 use crate::instance::{Instance, InstanceStatus};
 pub(crate) use control::ControlStore;
 pub(crate) use definitions::DefinitionStore;
+use memory::MemoryStore;
 pub(crate) use message::{Letter, MessageStore, NewSignal, Posted};
+use notice::NoticeSender;
 pub(crate) use query::QueryStore;
+use schedules::ScheduleStore;
 
 /// A run to be started.
 #[derive(Debug, Clone)]
@@ -249,6 +255,11 @@ pub(crate) trait Heart: Send {
         lease: Duration,
         definitions: &[DefinitionId],
     ) -> Result<Pulse, DbError>;
+
+    /// Resolves when the next pulse should come at once; where the store cannot tell, never.
+    async fn roused(&mut self) {
+        std::future::pending().await
+    }
 }
 
 /// A candidate for leadership.
@@ -287,6 +298,19 @@ pub(crate) trait Store:
     MessageStore + ControlStore + QueryStore + DefinitionStore + Send + Sync + 'static
 {
     fn heart(&self) -> Box<dyn Heart>;
+
+    /// The store itself, where its clock is a virtual one.
+    fn virtual_time(&self) -> Option<MemoryStore> {
+        None
+    }
+
+    /// The store's clock, which was just read.
+    fn clock_from(&self, reading: OffsetDateTime) -> StoreClock {
+        match self.virtual_time() {
+            Some(store) => StoreClock::Virtual(Arc::new(move || store.clock())),
+            None => StoreClock::read(reading),
+        }
+    }
 
     fn candidate(&self, election: Election) -> Box<dyn Candidate>;
 
@@ -383,6 +407,11 @@ pub(crate) trait Store:
     /// Which of the runs have ended.
     async fn ended(&self, instances: &[InstanceId]) -> Result<Vec<InstanceId>, DbError>;
 }
+
+/// All that a flow asks of the place where its runs are kept.
+pub(crate) trait Backend: Store + ScheduleStore + NoticeSender {}
+
+impl<T: Store + ScheduleStore + NoticeSender> Backend for T {}
 
 /// A run as stored: its data without the parts that its journal tells, and the journal.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 mod checkpoint_writer;
 mod claimer;
 mod executor;
+pub(crate) mod fault;
 pub(crate) mod group_commit;
 mod heartbeat;
 mod incarnation;
@@ -27,6 +28,7 @@ use crate::step::Resources;
 use crate::store::{ClaimedRun, FIRST_EPOCH, Pulse, Store};
 use checkpoint_writer::CheckpointWriter;
 pub(crate) use executor::STATE_BYTES_MAX;
+use fault::Faults;
 use incarnation::{Incarnation, Incarnations, RunTokens};
 
 /// How a worker is set up.
@@ -87,6 +89,8 @@ pub(crate) struct Shared {
     draining: CancellationToken,
     runs: TaskTracker,
     announcer: Arc<dyn Announcer>,
+    /// What goes wrong on purpose.
+    faults: Option<Arc<Faults>>,
 }
 
 impl Worker {
@@ -97,6 +101,7 @@ impl Worker {
         catalog: Arc<Catalog>,
         resources: Resources,
         announcer: Arc<dyn Announcer>,
+        faults: Option<Arc<Faults>>,
     ) -> Result<Self, DbError> {
         let incarnations = Incarnations::new();
         store
@@ -126,6 +131,7 @@ impl Worker {
             catalog,
             resources,
             announcer,
+            faults,
         });
         let mut tasks = writer_tasks;
         tasks.push(tokio::spawn(claimer::run(

@@ -42,6 +42,11 @@ impl Background {
         self.access.endings.close();
     }
 
+    /// Does something else until the flow stops.
+    pub(super) fn run(&self, task: impl Future<Output: Send> + Send + 'static) {
+        spawn(&self.stop, task);
+    }
+
     pub(super) fn notices(&self) -> &Notices {
         &self.notices
     }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::background::{Background, Notices};
 use super::start::Starter;
-use super::{Flow, Inner};
+use super::{Database, Flow, Inner};
 use crate::catalog::Catalog;
 use crate::definition::Workflow;
 use crate::definition::retention::Retention;
@@ -19,11 +19,13 @@ use crate::error::{BuildError, BuildFault};
 use crate::handle::{Access, Endings};
 use crate::registry::{Registration, Registry, linked_and};
 use crate::step::Resources;
+use crate::store::memory::{MemoryReceiver, MemoryStore};
 use crate::store::notice::{Notice, NoticeReceiver};
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::notify::PostgresReceiver;
 use crate::store::postgres::statement::DEFAULT_SCHEMA;
-use crate::store::{Election, Store};
+use crate::store::{Backend, Election, Store};
+use crate::worker::fault::Faults;
 use crate::worker::{WorkerHandle, WorkerOptions};
 
 /// Where the database of a flow is: a URL, or a `Db` or pool of the host, which stays the host's.
@@ -183,6 +185,39 @@ impl FlowBuilder {
     /// A future that is dropped leaves nothing behind.
     pub async fn build(self) -> Result<Flow, BuildError> {
         self.check_options()?;
+        let declared = self.declared()?;
+        let (db, is_owned) = match &self.database {
+            DatabaseSource::Url(url) => (Db::connect(url, self.db_options.clone()).await?, true),
+            DatabaseSource::Borrowed(db) => (db.clone(), false),
+        };
+        let store = Arc::new(PostgresStore::new(db.clone(), &self.schema)?);
+        let receiver = self.listens.then(|| -> Box<dyn NoticeReceiver> {
+            Box::new(PostgresReceiver::new(PostgresStore::clone(&store)))
+        });
+        let database = Some(Database { db, is_owned });
+        Ok(self.assemble(declared, store, receiver, database, None))
+    }
+
+    /// As [`build`](Self::build), on tables in memory.
+    pub(super) fn build_in_memory(
+        self,
+        store: &MemoryStore,
+        faults: Arc<Faults>,
+    ) -> Result<Flow, BuildError> {
+        self.check_options()?;
+        let declared = self.declared()?;
+        let receiver: Box<dyn NoticeReceiver> = Box::new(MemoryReceiver::new(store));
+        let backend = Arc::new(store.clone());
+        let flow = self.assemble(declared, backend, Some(receiver), None, Some(faults));
+        let store = store.clone();
+        flow.0
+            .background
+            .run(async move { store.move_clock().await });
+        Ok(flow)
+    }
+
+    /// All that is declared in the linked crates, checked.
+    fn declared(&self) -> Result<(Registry, Templates), BuildError> {
         let registry = Registry::build(&linked_and(&self.registrations), &self.resources)
             .map_err(BuildError::Faults)?;
         let (templates, faults) = Templates::linked();
@@ -195,12 +230,18 @@ impl FlowBuilder {
             });
             return Err(BuildError::Faults(faults.collect()));
         }
+        Ok((registry, templates))
+    }
+
+    fn assemble(
+        self,
+        (registry, templates): (Registry, Templates),
+        store: Arc<dyn Backend>,
+        receiver: Option<Box<dyn NoticeReceiver>>,
+        database: Option<Database>,
+        faults: Option<Arc<Faults>>,
+    ) -> Flow {
         let catalog = Arc::new(Catalog::new(templates, self.resources.clone()));
-        let (db, owns_db) = match self.database {
-            DatabaseSource::Url(url) => (Db::connect(&url, self.db_options).await?, true),
-            DatabaseSource::Borrowed(db) => (db, false),
-        };
-        let store = Arc::new(PostgresStore::new(db.clone(), &self.schema)?);
         let registry = Arc::new(registry);
         let stop = CancellationToken::new();
         let (notices, queue) = Notices::channel();
@@ -232,9 +273,6 @@ impl FlowBuilder {
                 })
             },
         });
-        let receiver = self.listens.then(|| -> Box<dyn NoticeReceiver> {
-            Box::new(PostgresReceiver::new(PostgresStore::clone(&store)))
-        });
         let (starter, _tasks) = Starter::start(Arc::clone(&store) as Arc<dyn Store>, &stop);
         let background = Background::start(
             stop,
@@ -245,9 +283,8 @@ impl FlowBuilder {
             receiver,
             Arc::clone(&access),
         );
-        Ok(Flow(Arc::new(Inner {
-            db,
-            owns_db,
+        Flow(Arc::new(Inner {
+            database,
             schema: self.schema,
             store,
             registry,
@@ -262,7 +299,8 @@ impl FlowBuilder {
             access,
             starter,
             background,
-        })))
+            faults,
+        }))
     }
 
     fn check_options(&self) -> Result<(), BuildError> {

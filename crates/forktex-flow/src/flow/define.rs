@@ -15,7 +15,7 @@ use crate::compile::config::declare;
 use crate::definition::config::ConfigFault;
 use crate::error::DefinitionError;
 use crate::identifier::{Namespace, Version, WorkflowName};
-use crate::store::definitions::{Defined, DefinitionStore as _, StoredLimits, Undefined};
+use crate::store::definitions::{Defined, StoredLimits, Undefined};
 
 /// A workflow that was defined at run time.
 #[derive(Debug, Clone, PartialEq, Serialize)]

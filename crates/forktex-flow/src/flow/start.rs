@@ -24,7 +24,7 @@ use crate::error::StartError;
 use crate::handle::Run;
 use crate::identifier::{InstanceId, Namespace, Version, WorkflowName, is_key};
 use crate::state::{StateError, encode, payload};
-use crate::store::definitions::{DefinitionStore as _, Guarded};
+use crate::store::definitions::Guarded;
 use crate::store::notice::Notice;
 use crate::store::{ClaimedRun, FIRST_EPOCH, NewRun, Started, Store};
 use crate::worker::group_commit::{GroupCommit, Pending};
@@ -301,17 +301,12 @@ impl Flow {
         let store = &self.0.store;
         match transaction {
             Some(transaction) => {
-                let outcome = store.start_guarded(transaction, run, is_runtime).await;
+                let outcome = store.start_guarded_in(transaction, run, is_runtime).await;
                 let flow = self.clone();
                 transaction.after_commit(async move { flow.wake_workers() });
                 outcome
             }
-            None => {
-                self.0
-                    .db
-                    .transaction(async |tx| store.start_guarded(tx, run, is_runtime).await)
-                    .await
-            }
+            None => store.start_guarded(run, is_runtime).await,
         }
     }
 

@@ -15,6 +15,7 @@ use super::{Access, Run};
 use crate::error::ReadError;
 use crate::identifier::InstanceId;
 use crate::instance::event::Event;
+use crate::store::memory::time::Await;
 
 /// The most events that one statement reads.
 const PAGE_EVENTS_MAX: u32 = 500;
@@ -155,6 +156,14 @@ impl Following {
                 Err(error) if error.is_outage() && failures < FAILURES_MAX => failures += 1,
                 Err(error) => return Err(error),
             }
+            let time = self.access.store.virtual_time();
+            let _awaiting = time.map(|time| {
+                time.awaiting(Await {
+                    run: Some(self.instance),
+                    after_sequence: Some(self.sequence),
+                    until: None,
+                })
+            });
             let _ = tokio::time::timeout(LOOK_INTERVAL, told).await;
         }
     }

@@ -109,7 +109,10 @@ pub(crate) trait DefinitionStore {
 
     /// Starts a run where its definition is still there, if it is one made at run time, and its
     /// namespace may have another.
-    async fn start_guarded(
+    async fn start_guarded(&self, run: &NewRun, is_runtime: bool) -> Result<Guarded, DbError>;
+
+    /// As [`start_guarded`](Self::start_guarded), as a part of the caller's transaction.
+    async fn start_guarded_in(
         &self,
         transaction: &mut Transaction,
         run: &NewRun,

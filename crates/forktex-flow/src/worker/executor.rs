@@ -16,9 +16,10 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
+use super::fault::Attempt;
 use super::incarnation::RunTokens;
 use super::{Held, Shared};
-use crate::clock::DatabaseClock;
+use crate::clock::StoreClock;
 use crate::compile::CompiledWorkflow;
 use crate::compile::plan::NodeIndex;
 use crate::ctx::call::Calls;
@@ -67,7 +68,7 @@ struct Execution {
     workflow: Arc<CompiledWorkflow>,
     context: Arc<RunContext>,
     tokens: RunTokens,
-    clock: DatabaseClock,
+    clock: StoreClock,
     snapshot: Snapshot,
     state: AnyState,
     /// An upper bound of the state's size.
@@ -149,7 +150,7 @@ impl Execution {
             epoch: run.epoch,
             context: Arc::new(context),
             tokens: held.tokens.clone(),
-            clock: DatabaseClock::read(run.claimed_at),
+            clock: shared.store.clock_from(run.claimed_at),
             snapshot,
             state_bytes: payload::size(&run.input),
             state,
@@ -360,8 +361,22 @@ impl Execution {
             let policy = self.policy(member.node);
             let (timeout, heartbeat) = (policy.timeout, policy.heartbeat);
             let (state, resources) = (self.state.clone(), held.shared.resources.clone());
+            let fault = held.shared.faults.as_ref().and_then(|faults| {
+                faults.take(&Attempt {
+                    node: self.workflow.plan.name(member.node),
+                    visit: member.visit,
+                    number: member.failed_attempts + 1,
+                })
+            });
+            let fault = fault.map(|fault| (fault, Arc::clone(&held.incarnation)));
             let task = self.bodies.spawn(async move {
-                let running = body(ctx, state, resources);
+                let running = async {
+                    let body = body(ctx, state, resources);
+                    match fault {
+                        None => body.await,
+                        Some((fault, incarnation)) => fault.happen(incarnation, body).await,
+                    }
+                };
                 tokio::select! {
                     finished = running => finished,
                     failure = overdue(timeout, heartbeat, &beats) => Err(failure),

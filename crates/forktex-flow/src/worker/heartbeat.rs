@@ -73,6 +73,7 @@ pub(super) async fn run(
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep_until(began_at + pause) => {}
+            () = heart.roused() => {}
         }
     }
 }

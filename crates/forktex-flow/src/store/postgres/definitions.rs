@@ -233,7 +233,13 @@ impl DefinitionStore for PostgresStore {
             .await
     }
 
-    async fn start_guarded(
+    async fn start_guarded(&self, run: &NewRun, is_runtime: bool) -> Result<Guarded, DbError> {
+        self.db
+            .transaction(async |tx| self.start_guarded_in(tx, run, is_runtime).await)
+            .await
+    }
+
+    async fn start_guarded_in(
         &self,
         transaction: &mut Transaction,
         run: &NewRun,

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The transactions on runs: start, claim, commit, end.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::tables::{ActiveRun, Cancellation, Place, Tables, Told, WaitsFor, new_instance};
+use crate::identifier::{DefinitionId, Epoch, InstanceId, WorkerId};
+use crate::instance::journal::{Entry, Recorded};
+use crate::instance::{Instance, InstanceStatus, WaitingOn};
+use crate::store::{
+    Cancelled, Checkpoint, ClaimedRun, Committed, FIRST_EPOCH, NewRun, Pulse, Rest, RestsOn,
+    Started, StoredInstance, Then, Woken,
+};
+
+/// Why a child ends whose parent was cancelled.
+const PARENT_CANCELLED: &str = "its parent was cancelled";
+
+/// Which runs are to be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    Ready { limit: usize },
+    Suspect,
+}
+
+impl Tables {
+    pub(super) fn start(&mut self, run: &NewRun) -> Started {
+        if let Some(key) = &run.idempotency_key {
+            let key = (
+                run.namespace.clone(),
+                run.workflow_name.clone(),
+                key.clone(),
+            );
+            if let Some(existing) = self.keys.get(&key) {
+                let is_same = self.instances.get(existing).is_some_and(|stored| {
+                    stored.version == run.version && stored.input == run.input
+                });
+                return Started::Existing {
+                    instance_id: *existing,
+                    is_same,
+                };
+            }
+            self.keys.insert(key, run.instance_id);
+        }
+        let owner = run.worker_id.filter(|worker| self.holds_lease(*worker));
+        let waits_for_turn = run.birth.as_ref().is_some_and(|birth| birth.waits_for_turn);
+        let place = match owner {
+            Some(worker) => Place::Owned(worker),
+            None if waits_for_turn => Place::Waiting {
+                on: WaitsFor::Turn,
+                wake_at: None,
+            },
+            None => Place::Ready(self.now),
+        };
+        let parent_id = run.birth.as_ref().map(|birth| birth.parent_id);
+        self.instances.insert(
+            run.instance_id,
+            new_instance(run, owner.is_some(), self.now),
+        );
+        self.definition_of
+            .insert(run.instance_id, run.definition_id);
+        let active = ActiveRun {
+            priority: run.priority,
+            epoch: if owner.is_some() {
+                FIRST_EPOCH
+            } else {
+                Epoch(0)
+            },
+            parent: parent_id.zip(run.birth.as_ref().map(|birth| birth.sibling_group.clone())),
+            deadline_at: run.deadline.map(|deadline| self.now + deadline),
+            ..ActiveRun::new(run.instance_id, run.definition_id, place)
+        };
+        self.active.insert(run.instance_id, active);
+        match owner {
+            Some(_) => Started::Claimed {
+                claimed_at: self.now,
+            },
+            None => Started::Ready,
+        }
+    }
+
+    pub(super) fn claim(
+        &mut self,
+        worker: WorkerId,
+        definitions: &[DefinitionId],
+        claim: Claim,
+    ) -> Vec<ClaimedRun> {
+        if !self.holds_lease(worker) {
+            return Vec::new();
+        }
+        let is_suspect = claim == Claim::Suspect;
+        let mut candidates: Vec<(i16, OffsetDateTime, InstanceId)> = self
+            .active
+            .values()
+            .filter(|run| definitions.contains(&run.definition_id))
+            .filter(|run| (run.losses > 0) == is_suspect && !run.is_paused)
+            .filter_map(|run| match run.place {
+                Place::Ready(at) => Some((run.priority, at, run.instance_id)),
+                _ => None,
+            })
+            .collect();
+        // Highest priority first, then oldest; a suspect's priority does not count.
+        candidates.sort_by_key(|(priority, at, instance)| {
+            let rank = if is_suspect { 0 } else { -i32::from(*priority) };
+            (rank, *at, *instance)
+        });
+        candidates.truncate(match claim {
+            Claim::Ready { limit } => limit,
+            Claim::Suspect => 1,
+        });
+        candidates
+            .into_iter()
+            .filter_map(|(_, _, instance)| self.claim_one(worker, instance, is_suspect))
+            .collect()
+    }
+
+    fn claim_one(
+        &mut self,
+        worker: WorkerId,
+        instance_id: InstanceId,
+        is_alone: bool,
+    ) -> Option<ClaimedRun> {
+        let journal = self.entries(instance_id).to_vec();
+        let run = self.active.get_mut(&instance_id)?;
+        let instance = self.instances.get_mut(&instance_id)?;
+        run.place = Place::Owned(worker);
+        run.epoch = Epoch(run.epoch.0 + 1);
+        run.is_alone |= is_alone;
+        if instance.status == InstanceStatus::Pending {
+            instance.status = InstanceStatus::Running;
+            instance.started_at = Some(self.now);
+        }
+        Some(ClaimedRun {
+            instance_id,
+            epoch: run.epoch,
+            definition_id: run.definition_id,
+            namespace: instance.namespace.clone(),
+            input: instance.input.clone(),
+            metadata: instance.metadata.clone(),
+            journal,
+            is_child: instance.parent_id.is_some(),
+            deadline_at: run.deadline_at,
+            undo_reason: run.undo_reason.clone(),
+            lost_attempts: run.lost_attempts,
+            claimed_at: self.now,
+        })
+    }
+
+    pub(super) fn wake_due(&mut self) -> Woken {
+        let now = self.now;
+        let mut count = 0;
+        for run in self.active.values_mut() {
+            if let Place::Waiting {
+                wake_at: Some(at), ..
+            } = run.place
+                && at <= now
+            {
+                run.place = Place::Ready(at);
+                count += 1;
+            }
+        }
+        let next = self.active.values().filter_map(|run| match &run.place {
+            Place::Waiting { wake_at, .. } => *wake_at,
+            _ => None,
+        });
+        let next_in = next.min().map(|at| (at - now).unsigned_abs());
+        Woken { count, next_in }
+    }
+
+    /// Makes owned runs ready that are not being cancelled. Returns how many.
+    pub(super) fn release(&mut self, which: impl Fn(&ActiveRun) -> bool, is_loss: bool) -> u64 {
+        let now = self.now;
+        let mut count = 0;
+        for run in self.active.values_mut() {
+            if run.cancellation.is_some() || !which(run) {
+                continue;
+            }
+            run.place = Place::Ready(now);
+            run.epoch = Epoch(run.epoch.0 + 1);
+            if is_loss {
+                run.losses += 1;
+                run.lost_attempts += u32::from(run.is_alone);
+            }
+            run.is_alone = false;
+            count += 1;
+        }
+        count
+    }
+
+    pub(super) fn commit(&mut self, checkpoint: &Checkpoint) -> Committed {
+        let sequence = self.last_sequence(checkpoint.instance_id);
+        let Some(run) = self.active.get_mut(&checkpoint.instance_id) else {
+            return Committed::Fenced;
+        };
+        if run.epoch != checkpoint.epoch {
+            return Committed::Fenced;
+        }
+        if sequence >= checkpoint.first_sequence {
+            return Committed::Written;
+        }
+        if let (Some(asked), false) = (&run.cancellation, checkpoint.is_cancelling) {
+            return Committed::CancelRequested {
+                reason: asked.reason.clone(),
+            };
+        }
+        if let (Some(reason), false) = (&run.undo_reason, checkpoint.is_undoing) {
+            return Committed::UndoRequested {
+                reason: reason.clone(),
+            };
+        }
+        if run.is_paused && !checkpoint.is_pausing {
+            return Committed::PauseRequested;
+        }
+        run.settle(checkpoint, self.now);
+        self.record(checkpoint);
+        if let Then::End { status, failure } = &checkpoint.then {
+            let reason = checkpoint.cancel_reason().map(str::to_owned);
+            if let Some(instance) = self.end(checkpoint.instance_id, *status) {
+                instance.failure.clone_from(failure);
+                instance.cancel_reason = reason;
+            }
+        }
+        for child in &checkpoint.children {
+            self.start(child);
+        }
+        Committed::Written
+    }
+
+    fn record(&mut self, checkpoint: &Checkpoint) {
+        let journal = self.journals.entry(checkpoint.instance_id).or_default();
+        for (sequence, entry) in (checkpoint.first_sequence..).zip(&checkpoint.entries) {
+            let recorded = Recorded {
+                sequence,
+                recorded_at: self.now,
+                entry: entry.clone(),
+            };
+            journal.push(recorded, checkpoint.stage);
+            let taken = entry
+                .message()
+                .and_then(|message| self.inbox.get_mut(&message));
+            if let Some(message) = taken {
+                message.is_taken = true;
+            }
+        }
+    }
+
+    /// Ends a run, and tells its parent and, where it was cancelled, its children.
+    fn end(&mut self, instance_id: InstanceId, status: InstanceStatus) -> Option<&mut Instance> {
+        let run = self.active.remove(&instance_id)?;
+        if let Some((parent, group)) = run.parent {
+            let told = Told::ChildEnded {
+                is_failure: status != InstanceStatus::Completed,
+                is_passed_on: false,
+            };
+            self.tell(parent, &group, told);
+        }
+        if status == InstanceStatus::Cancelled {
+            for child in self.living_children(instance_id) {
+                self.tell(child, PARENT_CANCELLED, Told::EndWished);
+            }
+        }
+        let now = self.now;
+        let instance = self.instances.get_mut(&instance_id)?;
+        instance.status = status;
+        instance.finished_at = Some(now);
+        Some(instance)
+    }
+
+    fn living_children(&self, parent: InstanceId) -> Vec<InstanceId> {
+        self.active
+            .values()
+            .filter(|run| run.parent.as_ref().is_some_and(|(id, _)| *id == parent))
+            .map(|run| run.instance_id)
+            .collect()
+    }
+
+    pub(super) fn hand_back(
+        &mut self,
+        instance: InstanceId,
+        epoch: Epoch,
+        on: &RestsOn,
+        delay: Duration,
+    ) {
+        let now = self.now;
+        let Some(run) = self.active.get_mut(&instance) else {
+            return;
+        };
+        if run.epoch == epoch && run.cancellation.is_none() {
+            run.epoch = Epoch(run.epoch.0 + 1);
+            run.is_alone = false;
+            run.place = Place::Waiting {
+                on: WaitsFor::Rest(on.clone()),
+                wake_at: Some(now + delay),
+            };
+        }
+    }
+
+    pub(super) fn cancel(
+        &mut self,
+        instance: InstanceId,
+        reason: &str,
+        grace: Duration,
+    ) -> Cancelled {
+        let deadline = Instant::now() + grace;
+        let Some(run) = self.active.get_mut(&instance) else {
+            return self
+                .instances
+                .get(&instance)
+                .map_or(Cancelled::NotFound, |stored| {
+                    Cancelled::AlreadyTerminal(stored.status)
+                });
+        };
+        if !matches!(run.place, Place::Owned(_)) {
+            self.end_cancelled(instance, reason);
+            return Cancelled::AtOnce;
+        }
+        match &mut run.cancellation {
+            Some(asked) => asked.deadline = asked.deadline.min(deadline),
+            None => {
+                run.cancellation = Some(Cancellation {
+                    deadline,
+                    reason: reason.to_owned(),
+                });
+            }
+        }
+        Cancelled::Requested
+    }
+
+    fn end_cancelled(&mut self, instance: InstanceId, reason: &str) {
+        let recorded = Recorded {
+            sequence: self.last_sequence(instance) + 1,
+            recorded_at: self.now,
+            entry: Entry::RunCancelled {
+                reason: reason.to_owned(),
+            },
+        };
+        if let Some(ended) = self.end(instance, InstanceStatus::Cancelled) {
+            ended.cancel_reason = Some(reason.to_owned());
+            self.journals
+                .entry(instance)
+                .or_default()
+                .push(recorded, -1);
+        }
+    }
+
+    pub(super) fn end_overdue_cancellations(&mut self) -> Vec<InstanceId> {
+        let now = Instant::now();
+        let overdue: Vec<(InstanceId, String)> = self
+            .active
+            .values()
+            .filter_map(|run| Some((run.instance_id, run.cancellation.as_ref()?)))
+            .filter(|(_, asked)| asked.deadline <= now)
+            .map(|(instance, asked)| (instance, asked.reason.clone()))
+            .collect();
+        for (instance, reason) in &overdue {
+            self.end_cancelled(*instance, reason);
+        }
+        overdue.into_iter().map(|(instance, _)| instance).collect()
+    }
+
+    pub(super) fn read(&self, instance_id: InstanceId) -> Option<StoredInstance> {
+        let mut instance = self.instances.get(&instance_id)?.clone();
+        let run = self.active.get(&instance_id);
+        instance.waiting_on = run.and_then(|run| self.waiting_on(run));
+        let journal = self.entries(instance_id).to_vec();
+        Some(StoredInstance { instance, journal })
+    }
+
+    fn waiting_on(&self, run: &ActiveRun) -> Option<WaitingOn> {
+        if run.is_paused {
+            return Some(WaitingOn::Pause);
+        }
+        let (on, wake_at) = match &run.place {
+            Place::Owned(_) => return None,
+            Place::Ready(_) => {
+                return Some(if self.is_served(run.definition_id) {
+                    WaitingOn::Worker
+                } else {
+                    WaitingOn::CompatibleWorker
+                });
+            }
+            Place::Waiting { on, wake_at } => (on, *wake_at),
+        };
+        let due_at = wake_at.unwrap_or(self.now);
+        Some(match on {
+            WaitsFor::Turn => WaitingOn::Turn,
+            WaitsFor::Rest(RestsOn::Retry) => WaitingOn::Retry { due_at },
+            WaitsFor::Rest(RestsOn::Timer) => WaitingOn::Timer { due_at },
+            WaitsFor::Rest(RestsOn::Worker) => WaitingOn::Worker,
+            WaitsFor::Rest(RestsOn::Reader) => WaitingOn::CompatibleWorker,
+            WaitsFor::Rest(RestsOn::Signal(names)) => WaitingOn::Signal {
+                names: names.clone(),
+                due_at: wake_at,
+            },
+            WaitsFor::Rest(RestsOn::Child { count, .. }) => WaitingOn::Child { remaining: *count },
+        })
+    }
+
+    pub(super) fn pulse(&self, worker: WorkerId, definitions: &[DefinitionId]) -> Pulse {
+        let is_ready = |is_suspect: bool| {
+            self.active.values().any(|run| {
+                matches!(run.place, Place::Ready(_))
+                    && (run.losses > 0) == is_suspect
+                    && !run.is_paused
+                    && definitions.contains(&run.definition_id)
+            })
+        };
+        let is_due = |run: &ActiveRun| matches!(run.place, Place::Waiting { wake_at: Some(at), .. } if at <= self.now);
+        let cancelling = |run: &ActiveRun| {
+            let left = run.grace_left()?;
+            (run.place == Place::Owned(worker)).then_some((run.instance_id, left))
+        };
+        let schedules = self.schedules.values();
+        let mine = schedules.filter(|schedule| definitions.contains(&schedule.definition_id));
+        let schedule_due_at = mine
+            .filter_map(|schedule| schedule.due_at(&self.active))
+            .min();
+        let leader = self.leader.filter(|leader| self.holds_lease(*leader));
+        Pulse {
+            lease_held: self.holds_lease(worker),
+            leading: leader == Some(worker),
+            leader_age: leader.map(|_| Duration::ZERO),
+            runs_ready: is_ready(false),
+            suspects_ready: is_ready(true),
+            runs_due: self.active.values().any(is_due),
+            messages_undelivered: self.inbox.values().any(|message| message.is_undelivered()),
+            runtime_revision: self.runtime_revision,
+            leases_lost: self.active.values().any(|run| {
+                matches!(run.place, Place::Owned(owner) if !self.holds_lease(owner))
+                    && run.cancellation.is_none()
+            }),
+            cancellations_overdue: self
+                .active
+                .values()
+                .any(|run| run.grace_left().is_some_and(|left| left.is_zero())),
+            cancelling: self.active.values().filter_map(cancelling).collect(),
+            schedule_due_in: schedule_due_at.map(|at| at - self.now),
+        }
+    }
+}
+
+impl ActiveRun {
+    /// What a checkpoint that does not end it makes of it.
+    fn settle(&mut self, checkpoint: &Checkpoint, now: OffsetDateTime) {
+        // A body that ended, well or not, clears its run of the suspicion to kill its process.
+        let is_cleared = checkpoint.is_progress();
+        let was_suspect = self.losses > 0;
+        match &checkpoint.then {
+            Then::Wait(Rest {
+                on,
+                wake_after,
+                current_nodes,
+            }) => {
+                self.current_nodes.clone_from(current_nodes);
+                self.place = Place::Waiting {
+                    on: WaitsFor::Rest(on.clone()),
+                    wake_at: wake_after.map(|after| now + after),
+                };
+                self.epoch = Epoch(self.epoch.0 + 1);
+                self.is_alone = false;
+            }
+            Then::Continue if was_suspect => self.is_alone &= !is_cleared,
+            _ => return,
+        }
+        if is_cleared {
+            self.losses = 0;
+        }
+        self.lost_attempts = 0;
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! How the clock moves: to what is due next, while somebody waits for it and nothing is being done.
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+
+use super::tables::{Place, Tables};
+use crate::identifier::InstanceId;
+
+/// What somebody waits for: any of what is said.
+#[derive(Debug, Clone)]
+pub(crate) struct Await {
+    /// The end of a run.
+    pub(crate) run: Option<InstanceId>,
+    /// More of it than the entries up to this one.
+    pub(crate) after_sequence: Option<i64>,
+    /// A time.
+    pub(crate) until: Option<OffsetDateTime>,
+}
+
+/// All that is waited for.
+#[derive(Debug, Default)]
+pub(super) struct Awaits {
+    last: u64,
+    awaited: HashMap<u64, Await>,
+}
+
+impl Awaits {
+    pub(super) fn add(&mut self, awaited: Await) -> u64 {
+        self.last += 1;
+        self.awaited.insert(self.last, awaited);
+        self.last
+    }
+
+    pub(super) fn remove(&mut self, id: u64) {
+        self.awaited.remove(&id);
+    }
+}
+
+impl Tables {
+    /// Moves the clock on to what is due next, if that is called for. Returns whether it was.
+    ///
+    /// A wait counts only until what it waits for is there: the clock must not run on while the waiter
+    /// has not noticed yet.
+    pub(super) fn move_clock(&mut self) -> bool {
+        let waits = self.awaits.awaited.values();
+        let open: Vec<&Await> = waits.filter(|wait| self.is_open(wait)).collect();
+        if open.is_empty() || self.is_busy() {
+            return false;
+        }
+        let until = open.iter().filter_map(|wait| wait.until).min();
+        let Some(target) = until.into_iter().chain(self.next_due()).min() else {
+            return false;
+        };
+        self.now = self.now.max(target);
+        self.wake_due();
+        true
+    }
+
+    fn is_open(&self, wait: &Await) -> bool {
+        let is_to_come = wait.until.is_none_or(|until| until > self.now);
+        let is_alive = wait.run.is_none_or(|run| {
+            let is_silent = |after| self.last_sequence(run) <= after;
+            self.active.contains_key(&run) && wait.after_sequence.is_none_or(is_silent)
+        });
+        is_to_come && is_alive
+    }
+
+    /// Whether a worker is doing something, or is about to.
+    pub(super) fn is_busy(&self) -> bool {
+        if !self.workers.values().any(|worker| !worker.is_lost) {
+            return false;
+        }
+        let is_moving = |place: &Place| matches!(place, Place::Owned(_));
+        self.active.values().any(|run| {
+            is_moving(&run.place)
+                || (matches!(run.place, Place::Ready(_))
+                    && !run.is_paused
+                    && self.is_served(run.definition_id))
+        }) || self.inbox.values().any(|message| message.is_undelivered())
+            || self.due_schedule().is_some_and(|at| at <= self.now)
+    }
+
+    /// When something is to happen next without anybody doing it.
+    fn next_due(&self) -> Option<OffsetDateTime> {
+        let wake_at = self.active.values().filter_map(|run| match &run.place {
+            Place::Waiting { wake_at, .. } => *wake_at,
+            _ => None,
+        });
+        wake_at.chain(self.due_schedule()).min()
+    }
+
+    fn due_schedule(&self) -> Option<OffsetDateTime> {
+        self.schedules
+            .values()
+            .filter(|schedule| self.is_served(schedule.definition_id))
+            .filter_map(|schedule| schedule.due_at(&self.active))
+            .min()
+    }
+}
