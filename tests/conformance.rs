@@ -4,6 +4,8 @@
 
 #[path = "conformance/mail.rs"]
 mod mail;
+#[path = "conformance/stage.rs"]
+mod stage;
 #[path = "conformance/tale.rs"]
 mod tale;
 #[path = "conformance/world.rs"]
@@ -47,6 +49,8 @@ mod worker;
 
 #[path = "conformance/driver.rs"]
 mod driver;
+#[path = "conformance/in_memory.rs"]
+mod in_memory;
 #[path = "conformance/outage.rs"]
 mod outage;
 #[path = "conformance/refusal.rs"]

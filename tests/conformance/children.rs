@@ -10,10 +10,9 @@ use forktex::flow::prelude::*;
 
 use crate::child;
 use crate::signal::until_waiting;
+use crate::stage::{ALL, Stage, on_both_stores};
 use crate::tale::{Cast, Pair, Solo, Tale, line, tale};
-use crate::world::{Gate, World, ended, until};
-
-const CALLED: i16 = 11;
+use crate::world::{CALLED, Gate, ended, until};
 
 fn tales(count: usize) -> Vec<Tale> {
     (0..count).map(|number| tale(&number.to_string())).collect()
@@ -31,9 +30,7 @@ fn mapping(count: usize, concurrency: usize) -> Cast {
         })
 }
 
-#[tokio::test]
-async fn c43_a_map_runs_each_child_once_and_answers_in_order_across_a_restart() {
-    let world = World::create().await;
+async fn c43_a_map_runs_each_child_once_and_answers_in_order_across_a_restart(world: &impl Stage) {
     let gate = Gate::new();
     let held = gate.clone();
     let cast = mapping(30, 30).on("only", move |_, tale| {
@@ -46,35 +43,30 @@ async fn c43_a_map_runs_each_child_once_and_answers_in_order_across_a_restart() 
         }
     });
     let builder = world.builder("one", cast).lease(child::LEASE);
-    let flow = builder.build().await.unwrap();
+    let flow = builder.build().await;
     flow.start_driver().await.unwrap();
     let parent = flow.start(Pair, tale("c43")).await.unwrap();
     gate.until_arrived(1).await;
     until("the others have ended", async || {
-        world
-            .number("SELECT count(*) FROM forktex_flow.instance WHERE status = 'completed'")
-            .await
-            == 29
+        world.runs_of(&[InstanceStatus::Completed]).await == 29
     })
     .await;
     // The process goes, with the child and its parent in the midst.
     drop(flow);
-    let flow = world.builder("two", mapping(30, 30)).build().await.unwrap();
+    let flow = world.builder("two", mapping(30, 30)).build().await;
     flow.start_driver().await.unwrap();
     let done = ended(&flow.handle(parent.id())).await;
     assert_eq!(done.status, InstanceStatus::Completed);
     let mut expected: Vec<String> = (0..30).map(|number| number.to_string()).collect();
     expected.push("second".to_owned());
     assert_eq!(done.state["lines"], json!(expected));
-    let children = "SELECT count(*) FROM forktex_flow.instance WHERE parent_id IS NOT NULL";
-    assert_eq!(world.number(children).await, 30);
+    let children = flow.query().parent(parent.id());
+    assert_eq!(children.count().await.unwrap(), 30);
     assert_eq!(world.count(parent.id(), CALLED).await, 1);
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c43_no_more_children_live_at_once_than_the_concurrency_allows() {
-    let world = World::create().await;
+async fn c43_no_more_children_live_at_once_than_the_concurrency_allows(world: &impl Stage) {
     let (alive, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (living, highest) = (Arc::clone(&alive), Arc::clone(&most));
     let cast = mapping(40, 3).on("only", move |_, tale| {
@@ -99,9 +91,7 @@ async fn c43_no_more_children_live_at_once_than_the_concurrency_allows() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c44_a_failed_child_fails_its_parent_for_good_with_the_childs_error() {
-    let world = World::create().await;
+async fn c44_a_failed_child_fails_its_parent_for_good_with_the_childs_error(world: &impl Stage) {
     let cast = Cast::default()
         .on("first", |ctx, _| async move {
             let child = ctx.spawn(Solo, tale("child")).await?;
@@ -122,9 +112,7 @@ async fn c44_a_failed_child_fails_its_parent_for_good_with_the_childs_error() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c44_a_child_that_failed_is_spawned_anew_where_that_is_asked_for() {
-    let world = World::create().await;
+async fn c44_a_child_that_failed_is_spawned_anew_where_that_is_asked_for(world: &impl Stage) {
     let failures = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&failures);
     let cast = Cast::default()
@@ -153,9 +141,7 @@ async fn c44_a_child_that_failed_is_spawned_anew_where_that_is_asked_for() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c44_the_first_failure_has_the_siblings_cancelled() {
-    let world = World::create().await;
+async fn c44_the_first_failure_has_the_siblings_cancelled(world: &impl Stage) {
     let cast = mapping(12, 4).on("only", |ctx, tale| async move {
         if tale.title == "2" {
             return Err(StepError::fatal("the second is rotten"));
@@ -170,22 +156,20 @@ async fn c44_the_first_failure_has_the_siblings_cancelled() {
     assert_eq!(done.status, InstanceStatus::Failed);
     let failure = done.failure.unwrap().to_string();
     assert!(failure.contains("the second is rotten"), "{failure}");
-    until("every child has ended", async || {
-        world
-            .number("SELECT count(*) FROM forktex_flow.active")
-            .await
-            == 0
-    })
-    .await;
-    let cancelled = "SELECT count(*) FROM forktex_flow.instance
-        WHERE status = 'cancelled' AND cancel_reason = 'a sibling failed'";
-    assert_eq!(world.number(cancelled).await, 11);
+    until("every child has ended", async || world.living().await == 0).await;
+    let cancelled = flow.query().status([InstanceStatus::Cancelled]).limit(100);
+    let cancelled = cancelled.fetch(None).await.unwrap().items;
+    let reasons = cancelled.iter().map(|run| run.cancel_reason.as_deref());
+    assert!(
+        reasons
+            .clone()
+            .all(|reason| reason == Some("a sibling failed"))
+    );
+    assert_eq!(reasons.count(), 11);
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c44_where_all_are_waited_for_each_outcome_is_told() {
-    let world = World::create().await;
+async fn c44_where_all_are_waited_for_each_outcome_is_told(world: &impl Stage) {
     let cast = mapping(0, 1)
         .on("first", |ctx, _| async move {
             let settled = ctx.map(Solo, tales(5)).settle().await?;
@@ -210,9 +194,7 @@ async fn c44_where_all_are_waited_for_each_outcome_is_told() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c44_cancelling_a_parent_cancels_its_children_and_theirs() {
-    let world = World::create().await;
+async fn c44_cancelling_a_parent_cancels_its_children_and_theirs(world: &impl Stage) {
     // `first` of the eldest spawns a pair, whose `first` spawns a solo, which waits for ever.
     let cast = Cast::default()
         .on("first", |ctx, parent| async move {
@@ -232,40 +214,35 @@ async fn c44_cancelling_a_parent_cancels_its_children_and_theirs() {
     let flow = world.flow(cast).await;
     flow.start_driver().await.unwrap();
     let eldest = flow.start(Pair, tale("eldest")).await.unwrap();
-    let waiting = "SELECT count(*) FROM forktex_flow.active WHERE waits_on IN ('child', 'signal')";
-    until("all three wait", async || world.number(waiting).await == 3).await;
+    let living = flow.query().status([InstanceStatus::Running]);
+    until("all three wait", async || {
+        let living = living.fetch(None).await.unwrap().items;
+        let wait = |run: &&Instance| {
+            matches!(
+                run.waiting_on,
+                Some(WaitingOn::Child { .. } | WaitingOn::Signal { .. })
+            )
+        };
+        living.iter().filter(wait).count() == 3
+    })
+    .await;
     let on = until_waiting(&eldest).await;
     assert_eq!(on, WaitingOn::Child { remaining: 1 });
     eldest.cancel("enough").await.unwrap();
     until("all three have ended", async || {
-        world
-            .number("SELECT count(*) FROM forktex_flow.instance WHERE status = 'cancelled'")
-            .await
-            == 3
+        world.runs_of(&[InstanceStatus::Cancelled]).await == 3
     })
     .await;
-    assert_eq!(
-        world
-            .number("SELECT count(*) FROM forktex_flow.active")
-            .await,
-        0
-    );
+    assert_eq!(world.living().await, 0);
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c45a_a_thousand_parents_of_ten_children_finish_on_four_slots() {
-    let world = World::create().await;
+async fn c45a_a_thousand_parents_of_ten_children_finish_on_four_slots(world: &impl Stage) {
     let cast = Cast::default().on("first", |ctx, _| async move {
         let children = ctx.map(Solo, tales(10)).await?;
         Ok(Tale::update().total(i64::try_from(children.len())?))
     });
-    let flow = world
-        .builder("worker", cast)
-        .slots(4)
-        .build()
-        .await
-        .unwrap();
+    let flow = world.builder("worker", cast).slots(4).build().await;
     flow.start_driver().await.unwrap();
     let mut starting = tokio::task::JoinSet::new();
     for lane in 0..10 {
@@ -278,9 +255,9 @@ async fn c45a_a_thousand_parents_of_ten_children_finish_on_four_slots() {
         });
     }
     starting.join_all().await;
-    let completed = "SELECT count(*) FROM forktex_flow.instance WHERE status = 'completed'";
+    let completed = [InstanceStatus::Completed];
     let everything = async {
-        while world.number(completed).await < 11_000 {
+        while world.runs_of(&completed).await < 11_000 {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
@@ -288,20 +265,13 @@ async fn c45a_a_thousand_parents_of_ten_children_finish_on_four_slots() {
     assert!(
         in_time.is_ok(),
         "{} of 11000",
-        world.number(completed).await
+        world.runs_of(&completed).await
     );
-    assert_eq!(
-        world
-            .number("SELECT count(*) FROM forktex_flow.active")
-            .await,
-        0
-    );
+    assert_eq!(world.living().await, 0);
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_workflow_that_is_not_here_cannot_be_spawned_and_leaves_nothing() {
-    let world = World::create().await;
+async fn a_workflow_that_is_not_here_cannot_be_spawned_and_leaves_nothing(world: &impl Stage) {
     let cast = Cast::default().on("only", |ctx, _| async move {
         ctx.spawn_named("no.such.workflow", json!({})).await?;
         line(&ctx)
@@ -317,11 +287,18 @@ async fn a_workflow_that_is_not_here_cannot_be_spawned_and_leaves_nothing() {
             .to_string()
             .contains("`no.such.workflow`")
     );
-    assert_eq!(
-        world
-            .number("SELECT count(*) FROM forktex_flow.instance")
-            .await,
-        1
-    );
+    assert_eq!(world.runs_of(&ALL).await, 1);
     flow.close().await.unwrap();
+}
+
+on_both_stores! {
+    c43_a_map_runs_each_child_once_and_answers_in_order_across_a_restart,
+    c43_no_more_children_live_at_once_than_the_concurrency_allows,
+    c44_a_failed_child_fails_its_parent_for_good_with_the_childs_error,
+    c44_a_child_that_failed_is_spawned_anew_where_that_is_asked_for,
+    c44_the_first_failure_has_the_siblings_cancelled,
+    c44_where_all_are_waited_for_each_outcome_is_told,
+    c44_cancelling_a_parent_cancels_its_children_and_theirs,
+    c45a_a_thousand_parents_of_ten_children_finish_on_four_slots,
+    a_workflow_that_is_not_here_cannot_be_spawned_and_leaves_nothing,
 }

@@ -10,6 +10,7 @@ use forktex::flow::error::failure::{RunFailure, StepFailureKind};
 use forktex::flow::prelude::*;
 
 use crate::child::{self, Conduct};
+use crate::stage::{Builder, Stage, on_both_stores};
 use crate::tale::{Cast, Ledger, Solo, Tale, TaleUpdate, act, line, tale};
 use crate::world::{Gate, World, ended, nodes, until};
 
@@ -50,14 +51,14 @@ fn failing() -> Cast {
     })
 }
 
-fn builder(world: &World, worker: &str, cast: Cast) -> forktex::flow::FlowBuilder {
+fn builder(world: &impl Stage, worker: &str, cast: Cast) -> Builder {
     world.builder(worker, cast).register::<Saga>()
 }
 
-#[tokio::test]
-async fn c68_what_was_done_is_undone_in_reverse_and_an_undo_that_fails_is_recorded() {
-    let world = World::create().await;
-    let flow = builder(&world, "worker", failing()).build().await.unwrap();
+async fn c68_what_was_done_is_undone_in_reverse_and_an_undo_that_fails_is_recorded(
+    world: &impl Stage,
+) {
+    let flow = builder(world, "worker", failing()).build().await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Saga, tale("c68")).await.unwrap();
     let done = ended(&run).await;
@@ -101,7 +102,7 @@ async fn c68_what_was_done_is_undone_in_reverse_and_an_undo_that_fails_is_record
 async fn c68_a_kill_between_two_undo_steps_repeats_none_that_ended() {
     let world = World::create().await;
     let worker = child::spawn(&world, Conduct::HangAt("undo"));
-    let flow = builder(&world, "worker", failing()).build().await.unwrap();
+    let flow = builder(&world, "worker", failing()).build().await;
     let run = flow.start(Saga, tale("c68")).await.unwrap();
     world.until_noted(run.id(), "undo a", "child").await;
     let undoing = run.refresh().await.unwrap();
@@ -120,9 +121,7 @@ async fn c68_a_kill_between_two_undo_steps_repeats_none_that_ended() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_cancel_that_compensates_undoes_what_was_done_wherever_the_run_is() {
-    let world = World::create().await;
+async fn a_cancel_that_compensates_undoes_what_was_done_wherever_the_run_is(world: &impl Stage) {
     let gate = Gate::new();
     let held = gate.clone();
     let cast = Cast::default()
@@ -139,7 +138,7 @@ async fn a_cancel_that_compensates_undoes_what_was_done_wherever_the_run_is() {
                 line(&ctx)
             }
         });
-    let flow = builder(&world, "worker", cast).build().await.unwrap();
+    let flow = builder(world, "worker", cast).build().await;
     flow.start_driver().await.unwrap();
     let waiting = flow.start(Saga, tale("waiting")).await.unwrap();
     until("it waits", async || {
@@ -181,10 +180,8 @@ async fn a_cancel_that_compensates_undoes_what_was_done_wherever_the_run_is() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_retry_does_again_what_was_undone() {
-    let world = World::create().await;
-    let flow = builder(&world, "worker", failing()).build().await.unwrap();
+async fn a_retry_does_again_what_was_undone(world: &impl Stage) {
+    let flow = builder(world, "worker", failing()).build().await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Saga, tale("retry")).await.unwrap();
     ended(&run).await;
@@ -196,9 +193,7 @@ async fn a_retry_does_again_what_was_undone() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_run_that_outlives_its_deadline_fails_wherever_it_is() {
-    let world = World::create().await;
+async fn a_run_that_outlives_its_deadline_fails_wherever_it_is(world: &impl Stage) {
     let cast = Cast::default().on("only", |ctx, tale| async move {
         match tale.title.as_str() {
             "asleep" => ctx.sleep(Duration::from_hours(1)).await?,
@@ -246,9 +241,7 @@ impl Workflow for Alive {
     }
 }
 
-#[tokio::test]
-async fn a_step_without_a_heartbeat_is_given_up_and_one_with_it_may_take_long() {
-    let world = World::create().await;
+async fn a_step_without_a_heartbeat_is_given_up_and_one_with_it_may_take_long(world: &impl Stage) {
     let cast = Cast::default().on("only", |ctx, tale| async move {
         for _ in 0..12 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -259,7 +252,7 @@ async fn a_step_without_a_heartbeat_is_given_up_and_one_with_it_may_take_long() 
         line(&ctx)
     });
     let builder = world.builder("worker", cast).register::<Alive>();
-    let flow = builder.build().await.unwrap();
+    let flow = builder.build().await;
     flow.start_driver().await.unwrap();
     let lively = flow.start(Alive, tale("lively")).await.unwrap();
     let silent = flow.start(Alive, tale("silent")).await.unwrap();
@@ -269,4 +262,12 @@ async fn a_step_without_a_heartbeat_is_given_up_and_one_with_it_may_take_long() 
     assert_eq!(error.kind, StepFailureKind::Timeout);
     assert!(error.message.contains("no heartbeat for 200ms"), "{error}");
     flow.close().await.unwrap();
+}
+
+on_both_stores! {
+    c68_what_was_done_is_undone_in_reverse_and_an_undo_that_fails_is_recorded,
+    a_cancel_that_compensates_undoes_what_was_done_wherever_the_run_is,
+    a_retry_does_again_what_was_undone,
+    a_run_that_outlives_its_deadline_fails_wherever_it_is,
+    a_step_without_a_heartbeat_is_given_up_and_one_with_it_may_take_long,
 }

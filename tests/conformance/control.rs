@@ -11,12 +11,13 @@ use futures_util::StreamExt;
 
 use crate::mail::{Closed, Listening, told};
 use crate::signal::until_waiting;
+use crate::stage::{Stage, on_both_stores};
 use crate::tale::{Cast, Pair, Solo, Tale, Trio, line, tale};
-use crate::world::{Gate, LIMIT, World, ended, nodes, until};
+use crate::world::{Gate, LIMIT, ended, nodes, until};
 
-#[tokio::test]
-async fn a_paused_run_finishes_its_step_and_starts_no_other_until_it_is_resumed() {
-    let world = World::create().await;
+async fn a_paused_run_finishes_its_step_and_starts_no_other_until_it_is_resumed(
+    world: &impl Stage,
+) {
     let gate = Gate::new();
     let held = gate.clone();
     let cast = Cast::default().on("first", move |ctx, _| {
@@ -55,13 +56,11 @@ async fn a_paused_run_finishes_its_step_and_starts_no_other_until_it_is_resumed(
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_paused_run_that_waits_keeps_its_signals_and_can_be_cancelled() {
-    let world = World::create().await;
+async fn a_paused_run_that_waits_keeps_its_signals_and_can_be_cancelled(world: &impl Stage) {
     let builder = world
         .builder("worker", Cast::default())
         .register::<Listening>();
-    let flow = builder.build().await.unwrap();
+    let flow = builder.build().await;
     flow.start_driver().await.unwrap();
     let resumed = flow.start(Listening, tale("resumed")).await.unwrap();
     let cancelled = flow.start(Listening, tale("cancelled")).await.unwrap();
@@ -72,10 +71,8 @@ async fn a_paused_run_that_waits_keeps_its_signals_and_can_be_cancelled() {
         run.send(told("while paused", 3)).await.unwrap();
     }
     until("the signals were delivered", async || {
-        world
-            .number("SELECT count(*) FROM forktex_flow.inbox WHERE is_delivered")
-            .await
-            == 2
+        let delivered = "SELECT count(*) FROM forktex_flow.inbox WHERE is_delivered";
+        world.rows(delivered).await.is_none_or(|rows| rows == 2)
     })
     .await;
     assert_eq!(resumed.refresh().await.unwrap().state.lines, ["listen"]);
@@ -86,9 +83,7 @@ async fn a_paused_run_that_waits_keeps_its_signals_and_can_be_cancelled() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c69_a_retry_is_a_new_run_that_repeats_no_finished_step() {
-    let world = World::create().await;
+async fn c69_a_retry_is_a_new_run_that_repeats_no_finished_step(world: &impl Stage) {
     let heals = Arc::new(AtomicBool::new(false));
     let healed = Arc::clone(&heals);
     let cast = Cast::default().on("middle", move |ctx, _| {
@@ -138,13 +133,11 @@ async fn c69_a_retry_is_a_new_run_that_repeats_no_finished_step() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_fork_comes_to_a_visit_of_a_node_again_with_the_state_of_then() {
-    let world = World::create().await;
+async fn a_fork_comes_to_a_visit_of_a_node_again_with_the_state_of_then(world: &impl Stage) {
     let builder = world
         .builder("worker", Cast::default())
         .register::<Listening>();
-    let flow = builder.build().await.unwrap();
+    let flow = builder.build().await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Listening, tale("fork")).await.unwrap();
     for (line, amount) in [("one", 1), ("two", 2)] {
@@ -186,9 +179,7 @@ fn emitted(events: &[Event]) -> Vec<&serde_json::Value> {
         .collect()
 }
 
-#[tokio::test]
-async fn c51_a_stream_has_no_gap_ends_with_the_end_and_resumes_from_a_number() {
-    let world = World::create().await;
+async fn c51_a_stream_has_no_gap_ends_with_the_end_and_resumes_from_a_number(world: &impl Stage) {
     let cast = Cast::default().on("first", |ctx, _| async move {
         for number in 0..20 {
             ctx.emit(&json!({ "token": number })).await?;
@@ -229,13 +220,11 @@ async fn c51_a_stream_has_no_gap_ends_with_the_end_and_resumes_from_a_number() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c51_a_stream_of_a_cancelled_run_ends_with_that() {
-    let world = World::create().await;
+async fn c51_a_stream_of_a_cancelled_run_ends_with_that(world: &impl Stage) {
     let builder = world
         .builder("worker", Cast::default())
         .register::<Listening>();
-    let flow = builder.build().await.unwrap();
+    let flow = builder.build().await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Listening, tale("c51")).await.unwrap();
     let mut stream = run.stream();
@@ -250,9 +239,7 @@ async fn c51_a_stream_of_a_cancelled_run_ends_with_that() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c51_a_wait_that_times_out_gives_the_run_as_it_is() {
-    let world = World::create().await;
+async fn c51_a_wait_that_times_out_gives_the_run_as_it_is(world: &impl Stage) {
     let flow = world.flow(Cast::default()).await;
     let run = flow.start(Solo, tale("c51")).await.unwrap();
     let waited = run.wait().timeout(Duration::from_millis(50)).await;
@@ -262,4 +249,14 @@ async fn c51_a_wait_that_times_out_gives_the_run_as_it_is() {
     assert_eq!(snapshot.status, InstanceStatus::Pending);
     assert_eq!(snapshot.waiting_on, Some(WaitingOn::CompatibleWorker));
     flow.close().await.unwrap();
+}
+
+on_both_stores! {
+    a_paused_run_finishes_its_step_and_starts_no_other_until_it_is_resumed,
+    a_paused_run_that_waits_keeps_its_signals_and_can_be_cancelled,
+    c69_a_retry_is_a_new_run_that_repeats_no_finished_step,
+    a_fork_comes_to_a_visit_of_a_node_again_with_the_state_of_then,
+    c51_a_stream_has_no_gap_ends_with_the_end_and_resumes_from_a_number,
+    c51_a_stream_of_a_cancelled_run_ends_with_that,
+    c51_a_wait_that_times_out_gives_the_run_as_it_is,
 }

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Retries, failures and cancellation: c11 to c17 and c19.
 
-use forktex::db::sqlx;
 use forktex::flow::CancelError;
 use forktex::flow::error::failure::{MESSAGE_BYTES_MAX, RunFailure, StepFailureKind};
 use forktex::flow::prelude::*;
 
+use crate::stage::{Stage, on_both_stores};
 use crate::tale::{Cast, Pair, Patient, Solo, Stubborn, fail_up_to, line, tale};
 use crate::world::{
-    ATTEMPT_FAILED, COMPLETED, Gate, RUN_CANCELLED, RUN_COMPLETED, RUN_FAILED, World, ended, nodes,
-    until,
+    ATTEMPT_FAILED, COMPLETED, Gate, RUN_CANCELLED, RUN_COMPLETED, RUN_FAILED, ended, nodes, until,
 };
 
-#[tokio::test]
-async fn c11_two_failures_and_a_success_are_three_attempts() {
-    let world = World::create().await;
+async fn c11_two_failures_and_a_success_are_three_attempts(world: &impl Stage) {
     let flow = world
         .flow(Cast::default().on("only", |ctx, _| fail_up_to(2, ctx)))
         .await;
@@ -43,9 +40,7 @@ async fn c11_two_failures_and_a_success_are_three_attempts() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c12_a_permanent_failure_keeps_its_error_bounded_nul_and_all() {
-    let world = World::create().await;
+async fn c12_a_permanent_failure_keeps_its_error_bounded_nul_and_all(world: &impl Stage) {
     let cast = Cast::default().on("only", |_, _| async {
         Err(StepError::new("é\0".repeat(9_000)))
     });
@@ -82,26 +77,7 @@ async fn c12_a_permanent_failure_keeps_its_error_bounded_nul_and_all() {
     flow.close().await.unwrap();
 }
 
-/// For each failed attempt: its delay, and how long after the record the next body began, in µs.
-async fn delays(world: &World, run: InstanceId) -> Vec<(i64, i64)> {
-    sqlx::query_as(
-        "SELECT (journal.payload->>'retry_after_us')::bigint,
-                (extract(epoch FROM ledger.at - journal.recorded_at) * 1000000)::bigint
-         FROM forktex_flow.journal
-         JOIN public.ledger ON ledger.instance = journal.instance_id::text
-                           AND ledger.attempt = journal.attempt + 1
-         WHERE journal.instance_id = $1::uuid AND journal.kind = 3
-         ORDER BY journal.sequence",
-    )
-    .bind(run.to_string())
-    .fetch_all(&world.pool)
-    .await
-    .unwrap()
-}
-
-#[tokio::test]
-async fn c13_no_attempt_starts_before_its_backoff_is_over() {
-    let world = World::create().await;
+async fn c13_no_attempt_starts_before_its_backoff_is_over(world: &impl Stage) {
     let flow = world
         .flow(Cast::default().on("only", |ctx, _| fail_up_to(1, ctx)))
         .await;
@@ -112,7 +88,7 @@ async fn c13_no_attempt_starts_before_its_backoff_is_over() {
     }
     for run in runs {
         assert_eq!(ended(&run).await.status, InstanceStatus::Completed);
-        let delays = delays(&world, run.id()).await;
+        let delays = world.delays(run.id()).await;
         let [(delay, waited)] = delays[..] else {
             panic!("not one retry: {delays:?}")
         };
@@ -122,16 +98,14 @@ async fn c13_no_attempt_starts_before_its_backoff_is_over() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c14_beyond_the_list_the_last_delay_repeats() {
-    let world = World::create().await;
+async fn c14_beyond_the_list_the_last_delay_repeats(world: &impl Stage) {
     let flow = world
         .flow(Cast::default().on("only", |ctx, _| fail_up_to(4, ctx)))
         .await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Patient, tale("c14")).await.unwrap();
     assert_eq!(ended(&run).await.status, InstanceStatus::Completed);
-    let delays = delays(&world, run.id()).await;
+    let delays = world.delays(run.id()).await;
     let least = [100_000, 300_000, 300_000, 300_000];
     assert_eq!(delays.len(), least.len());
     for ((delay, waited), least) in delays.into_iter().zip(least) {
@@ -141,9 +115,7 @@ async fn c14_beyond_the_list_the_last_delay_repeats() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c15_a_pending_run_that_is_cancelled_starts_no_step() {
-    let world = World::create().await;
+async fn c15_a_pending_run_that_is_cancelled_starts_no_step(world: &impl Stage) {
     let flow = world.flow(Cast::default()).await;
     let run = flow.start(Pair, tale("c15")).await.unwrap();
     run.cancel("not needed").await.unwrap();
@@ -163,9 +135,9 @@ async fn c15_a_pending_run_that_is_cancelled_starts_no_step() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c16_a_cancel_during_the_first_step_keeps_its_output_and_starts_no_second() {
-    let world = World::create().await;
+async fn c16_a_cancel_during_the_first_step_keeps_its_output_and_starts_no_second(
+    world: &impl Stage,
+) {
     let gate = Gate::new();
     let inside = gate.clone();
     let cast = Cast::default().on("first", move |ctx, _| {
@@ -201,9 +173,7 @@ async fn c16_a_cancel_during_the_first_step_keeps_its_output_and_starts_no_secon
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c17_cancelling_a_finished_run_says_so_and_changes_nothing() {
-    let world = World::create().await;
+async fn c17_cancelling_a_finished_run_says_so_and_changes_nothing(world: &impl Stage) {
     let flow = world.flow(Cast::default()).await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Pair, tale("c17")).await.unwrap();
@@ -219,9 +189,7 @@ async fn c17_cancelling_a_finished_run_says_so_and_changes_nothing() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_body_that_outlasts_the_grace_period_is_fenced_out() {
-    let world = World::create().await;
+async fn a_body_that_outlasts_the_grace_period_is_fenced_out(world: &impl Stage) {
     let cast = Cast::default().on("first", |_, _| std::future::pending());
     let flow = world.flow(cast).await;
     flow.start_driver().await.unwrap();
@@ -232,20 +200,12 @@ async fn a_body_that_outlasts_the_grace_period_is_fenced_out() {
     let done = ended(&run).await;
     assert_eq!(done.status, InstanceStatus::Cancelled);
     assert!(done.nodes.is_empty() && done.state.lines.is_empty());
-    until("the slot is free", async || {
-        world
-            .number("SELECT count(*) FROM forktex_flow.active")
-            .await
-            == 0
-    })
-    .await;
+    until("the slot is free", async || world.living().await == 0).await;
     assert_eq!(world.count(run.id(), RUN_CANCELLED).await, 1);
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c19_a_panic_is_a_failed_attempt_and_the_worker_lives_on() {
-    let world = World::create().await;
+async fn c19_a_panic_is_a_failed_attempt_and_the_worker_lives_on(world: &impl Stage) {
     let cast = Cast::default().on("first", |ctx, _| async move {
         assert!(ctx.attempt() > 1, "the first attempt panics");
         line(&ctx)
@@ -268,10 +228,20 @@ async fn c19_a_panic_is_a_failed_attempt_and_the_worker_lives_on() {
     let other = flow.start(Solo, tale("after the panic")).await.unwrap();
     assert_eq!(ended(&other).await.status, InstanceStatus::Completed);
     let workers = "SELECT count(*) FROM forktex_flow.worker";
-    assert_eq!(
-        world.number(workers).await,
-        1,
-        "it is still the same incarnation"
-    );
+    if let Some(incarnations) = world.rows(workers).await {
+        assert_eq!(incarnations, 1, "it is still the same incarnation");
+    }
     flow.close().await.unwrap();
+}
+
+on_both_stores! {
+    c11_two_failures_and_a_success_are_three_attempts,
+    c12_a_permanent_failure_keeps_its_error_bounded_nul_and_all,
+    c13_no_attempt_starts_before_its_backoff_is_over,
+    c14_beyond_the_list_the_last_delay_repeats,
+    c15_a_pending_run_that_is_cancelled_starts_no_step,
+    c16_a_cancel_during_the_first_step_keeps_its_output_and_starts_no_second,
+    c17_cancelling_a_finished_run_says_so_and_changes_nothing,
+    a_body_that_outlasts_the_grace_period_is_fenced_out,
+    c19_a_panic_is_a_failed_attempt_and_the_worker_lives_on,
 }

@@ -6,6 +6,7 @@ use forktex::flow::error::failure::RunFailure;
 use forktex::flow::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::stage::{Stage, on_both_stores};
 use crate::tale::Cast;
 use crate::world::{COMPLETED, World, ended};
 
@@ -94,9 +95,7 @@ fn asking(rounds: u32) -> Agent {
     }
 }
 
-#[tokio::test]
-async fn c26_an_agent_loop_has_a_checkpoint_a_visit_and_ends_at_its_limit() {
-    let world = World::create().await;
+async fn c26_an_agent_loop_has_a_checkpoint_a_visit_and_ends_at_its_limit(world: &impl Stage) {
     let flow = world.flow(Cast::default()).await;
     flow.start_driver().await.unwrap();
 
@@ -147,9 +146,9 @@ async fn c26_an_agent_loop_has_a_checkpoint_a_visit_and_ends_at_its_limit() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c29a_a_router_or_a_when_that_errs_or_panics_fails_the_run_and_the_worker_lives() {
-    let world = World::create().await;
+async fn c29a_a_router_or_a_when_that_errs_or_panics_fails_the_run_and_the_worker_lives(
+    world: &impl Stage,
+) {
     let flow = world.flow(Cast::default()).await;
     flow.start_driver().await.unwrap();
     for (rounds, expected) in [(0, "a router that errs"), (1, "a router that panics")] {
@@ -199,4 +198,9 @@ async fn a_first_checkpoint_that_the_database_refuses_fails_its_step_and_not_the
     let later = flow.start(AgentLoop, asking(0)).await.unwrap();
     assert_eq!(ended(&later).await.status, InstanceStatus::Completed);
     flow.close().await.unwrap();
+}
+
+on_both_stores! {
+    c26_an_agent_loop_has_a_checkpoint_a_visit_and_ends_at_its_limit,
+    c29a_a_router_or_a_when_that_errs_or_panics_fails_the_run_and_the_worker_lives,
 }

@@ -4,12 +4,13 @@
 use forktex::flow::error::failure::RunFailure;
 use forktex::flow::prelude::*;
 
+use crate::stage::{Stage, on_both_stores};
 use crate::tale::{Asking, Cast, Options, Pair, Tale, Trio, fail_up_to, tale, times_asked};
-use crate::world::{ATTEMPT_FAILED, COMPLETED, SKIPPED, World, ended, nodes};
+use crate::world::{ATTEMPT_FAILED, COMPLETED, SKIPPED, ended, nodes};
 
-#[tokio::test]
-async fn c20_append_concatenates_with_what_is_there_and_stores_where_nothing_is() {
-    let world = World::create().await;
+async fn c20_append_concatenates_with_what_is_there_and_stores_where_nothing_is(
+    world: &impl Stage,
+) {
     let flow = world.flow(Cast::default()).await;
     flow.start_driver().await.unwrap();
     let mut begun = tale("c20");
@@ -31,9 +32,7 @@ async fn c20_append_concatenates_with_what_is_there_and_stores_where_nothing_is(
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c21_of_three_parallel_members_only_the_one_that_failed_runs_again() {
-    let world = World::create().await;
+async fn c21_of_three_parallel_members_only_the_one_that_failed_runs_again(world: &impl Stage) {
     let flow = world
         .flow(Cast::default().on("middle", |ctx, _| fail_up_to(1, ctx)))
         .await;
@@ -62,9 +61,7 @@ async fn c21_of_three_parallel_members_only_the_one_that_failed_runs_again() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c22_a_parallel_members_own_condition_and_attempts_are_honoured() {
-    let world = World::create().await;
+async fn c22_a_parallel_members_own_condition_and_attempts_are_honoured(world: &impl Stage) {
     let cast = Cast::default().on("middle", |ctx, tale: Tale| async move {
         fail_up_to(if tale.total == 0 { 9 } else { 1 }, ctx).await
     });
@@ -95,9 +92,7 @@ async fn c22_a_parallel_members_own_condition_and_attempts_are_honoured() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c23_a_false_condition_is_asked_once_and_passes_the_state_on_unchanged() {
-    let world = World::create().await;
+async fn c23_a_false_condition_is_asked_once_and_passes_the_state_on_unchanged(world: &impl Stage) {
     // The retry of `last` brings the run back from its journal.
     let flow = world
         .flow(Cast::default().on("last", |ctx, _| fail_up_to(1, ctx)))
@@ -123,4 +118,11 @@ async fn c23_a_false_condition_is_asked_once_and_passes_the_state_on_unchanged()
     assert_eq!(ended(&run).await.state.lines, ["first", "maybe", "last"]);
     assert_eq!(times_asked("c23 true"), 1);
     flow.close().await.unwrap();
+}
+
+on_both_stores! {
+    c20_append_concatenates_with_what_is_there_and_stores_where_nothing_is,
+    c21_of_three_parallel_members_only_the_one_that_failed_runs_again,
+    c22_a_parallel_members_own_condition_and_attempts_are_honoured,
+    c23_a_false_condition_is_asked_once_and_passes_the_state_on_unchanged,
 }

@@ -8,8 +8,9 @@ use forktex::flow::query::{Cursor, Direction, InstanceQuery, SortField};
 use forktex::flow::{QueryError, StartError};
 
 use crate::mail::{Closed, Listening};
+use crate::stage::{Stage, on_both_stores};
 use crate::tale::{Cast, Pair, Solo, Tale, line, tale};
-use crate::world::{Gate, World, ended, until};
+use crate::world::{Gate, ended, until};
 
 const SORTS: [SortField; 5] = [
     SortField::CreatedAt,
@@ -22,7 +23,7 @@ const SORTS: [SortField; 5] = [
 const DIRECTIONS: [Direction; 2] = [Direction::Ascending, Direction::Descending];
 
 /// Forty runs of two workflows in three namespaces, some completed, some failed, some pending.
-async fn runs(world: &World) -> Flow {
+async fn runs(world: &impl Stage) -> Flow {
     let cast = Cast::default().on("only", |ctx, tale| async move {
         if tale.total % 3 == 0 {
             return Err(StepError::fatal("a third fails"));
@@ -34,13 +35,7 @@ async fn runs(world: &World) -> Flow {
     for number in 0..30 {
         start(&flow, number).await.unwrap();
     }
-    until("all have ended", async || {
-        world
-            .number("SELECT count(*) FROM forktex_flow.active")
-            .await
-            == 0
-    })
-    .await;
+    until("all have ended", async || world.living().await == 0).await;
     flow.stop_driver().await.unwrap();
     for number in 30..40 {
         start(&flow, number).await.unwrap();
@@ -77,10 +72,10 @@ async fn all(query: &InstanceQuery) -> Vec<InstanceId> {
     }
 }
 
-#[tokio::test]
-async fn c48_paging_by_every_sort_neither_skips_nor_repeats_while_runs_are_started() {
-    let world = World::create().await;
-    let flow = runs(&world).await;
+async fn c48_paging_by_every_sort_neither_skips_nor_repeats_while_runs_are_started(
+    world: &impl Stage,
+) {
+    let flow = runs(world).await;
     for sort in SORTS {
         for direction in DIRECTIONS {
             let query = flow.query().sort(sort, direction).limit(7);
@@ -106,10 +101,8 @@ async fn c48_paging_by_every_sort_neither_skips_nor_repeats_while_runs_are_start
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c49_a_cursor_of_another_list_is_refused_and_a_full_last_page_has_none() {
-    let world = World::create().await;
-    let flow = runs(&world).await;
+async fn c49_a_cursor_of_another_list_is_refused_and_a_full_last_page_has_none(world: &impl Stage) {
+    let flow = runs(world).await;
     let query = flow.query().limit(20);
     let first = query.fetch(None).await.unwrap();
     assert_eq!((first.items.len(), first.total), (20, 40));
@@ -156,10 +149,8 @@ async fn c49_a_cursor_of_another_list_is_refused_and_a_full_last_page_has_none()
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c50_fetch_count_first_and_summary_agree_on_every_filter() {
-    let world = World::create().await;
-    let flow = runs(&world).await;
+async fn c50_fetch_count_first_and_summary_agree_on_every_filter(world: &impl Stage) {
+    let flow = runs(world).await;
     let all_runs = flow.query().limit(1_000).fetch(None).await.unwrap().items;
     let (oldest, newest) = (all_runs[39].created_at, all_runs[0].created_at);
     let middle = all_runs[20].created_at;
@@ -228,9 +219,7 @@ async fn c50_fetch_count_first_and_summary_agree_on_every_filter() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn runs_are_found_by_the_nodes_that_they_are_at() {
-    let world = World::create().await;
+async fn runs_are_found_by_the_nodes_that_they_are_at(world: &impl Stage) {
     let gate = Gate::new();
     let held = gate.clone();
     let cast = Cast::default().on("second", move |ctx, _| {
@@ -241,7 +230,7 @@ async fn runs_are_found_by_the_nodes_that_they_are_at() {
         }
     });
     let builder = world.builder("worker", cast).register::<Listening>();
-    let flow = builder.build().await.unwrap();
+    let flow = builder.build().await;
     flow.start_driver().await.unwrap();
     let running = flow.start(Pair, tale("running")).await.unwrap();
     let waiting = flow.start(Listening, tale("waiting")).await.unwrap();
@@ -260,10 +249,8 @@ async fn runs_are_found_by_the_nodes_that_they_are_at() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn many_runs_are_cancelled_or_retried_at_a_rate() {
-    let world = World::create().await;
-    let flow = runs(&world).await;
+async fn many_runs_are_cancelled_or_retried_at_a_rate(world: &impl Stage) {
+    let flow = runs(world).await;
     let failed = flow.query().status([InstanceStatus::Failed]);
     let began_at = std::time::Instant::now();
     let retried = failed.retry().rate(50).await.unwrap();
@@ -305,9 +292,7 @@ async fn many_runs_are_cancelled_or_retried_at_a_rate() {
 }
 
 /// Runs that are started while others are acted on, by the action itself too, are not a part of it.
-#[tokio::test]
-async fn a_bulk_retry_does_not_retry_its_own_retries() {
-    let world = World::create().await;
+async fn a_bulk_retry_does_not_retry_its_own_retries(world: &impl Stage) {
     let cast = Cast::default().on("only", |_, _| async { Err(StepError::fatal("always")) });
     let flow = world.flow(cast).await;
     flow.start_driver().await.unwrap();
@@ -326,4 +311,13 @@ async fn a_bulk_retry_does_not_retry_its_own_retries() {
     let started: HashSet<InstanceId> = retried.started.into_iter().collect();
     assert_eq!(newest.into_iter().collect::<HashSet<_>>(), started);
     flow.close().await.unwrap();
+}
+
+on_both_stores! {
+    c48_paging_by_every_sort_neither_skips_nor_repeats_while_runs_are_started,
+    c49_a_cursor_of_another_list_is_refused_and_a_full_last_page_has_none,
+    c50_fetch_count_first_and_summary_agree_on_every_filter,
+    runs_are_found_by_the_nodes_that_they_are_at,
+    many_runs_are_cancelled_or_retried_at_a_rate,
+    a_bulk_retry_does_not_retry_its_own_retries,
 }

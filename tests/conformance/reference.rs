@@ -11,8 +11,9 @@ use forktex::flow::prelude::*;
 use forktex::flow::state::json::{JsonState, JsonUpdate};
 use serde_json::Value;
 
+use crate::stage::{Stage, on_both_stores};
 use crate::tale::Cast;
-use crate::world::{World, ended};
+use crate::world::ended;
 
 const WORKFLOWS: usize = 120;
 
@@ -309,15 +310,13 @@ fn course(run: &Instance) -> Course {
     }
 }
 
-#[tokio::test]
-async fn random_workflows_run_as_the_reference_says() {
+async fn random_workflows_run_as_the_reference_says(world: &impl Stage) {
     let seed = std::env::var("FORKTEX_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("FORKTEX_SEED={seed}");
     let mut random = Rng::with_seed(seed);
-    let world = World::create().await;
     let flow = world.flow(Cast::default()).await;
     let mut runs = Vec::new();
     for number in 0..WORKFLOWS {
@@ -370,4 +369,8 @@ async fn random_workflows_run_as_the_reference_says() {
         "{completed} completed, {failed} failed"
     );
     flow.close().await.unwrap();
+}
+
+on_both_stores! {
+    random_workflows_run_as_the_reference_says,
 }

@@ -11,6 +11,7 @@ use forktex::flow::state::payload::PayloadError;
 use forktex::flow::{BuildError, BuildFault, DriverError, StartError};
 use forktex_testkit::TestDatabase;
 
+use crate::stage::{ALL, Stage, on_both_stores};
 use crate::tale::{Cast, Pair, Tale, TaleUpdate, line, tale};
 use crate::world::{World, ended, nodes};
 
@@ -57,14 +58,11 @@ workflow!(OtherTwin, "refused.twin", [pass as "one"]);
 workflow!(Before, "refused.changed", [pass as "one", pass as "two"]);
 workflow!(After, "refused.changed", [pass as "one", pass as "three"]);
 
-async fn nothing_was_written(world: &World) {
-    let runs = "SELECT count(*) FROM forktex_flow.instance";
-    assert_eq!(world.number(runs).await, 0);
+async fn nothing_was_written(world: &impl Stage) {
+    assert_eq!(world.runs_of(&ALL).await, 0);
 }
 
-#[tokio::test]
-async fn an_unknown_workflow_or_version_is_named_with_what_is_near() {
-    let world = World::create().await;
+async fn an_unknown_workflow_or_version_is_named_with_what_is_near(world: &impl Stage) {
     let flow = world.flow(Cast::default()).await;
     let refused = flow.run("tale.pairs").await.unwrap_err();
     let StartError::UnknownWorkflow { name, nearest, .. } = &refused else {
@@ -88,13 +86,11 @@ async fn an_unknown_workflow_or_version_is_named_with_what_is_near() {
         panic!("refused otherwise: {refused}")
     };
     assert_eq!((*version, versions.as_slice()), (7, &[1][..]));
-    nothing_was_written(&world).await;
+    nothing_was_written(world).await;
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_state_that_does_not_fit_is_refused_by_its_field() {
-    let world = World::create().await;
+async fn a_state_that_does_not_fit_is_refused_by_its_field(world: &impl Stage) {
     let flow = world.flow(Cast::default()).await;
     let states = [
         (json!({}), "title"),
@@ -116,13 +112,11 @@ async fn a_state_that_does_not_fit_is_refused_by_its_field() {
         assert!(matches!(error, StateError::Decode { .. }), "{error:?}");
         assert!(refused.to_string().contains(culprit), "{state}: {refused}");
     }
-    nothing_was_written(&world).await;
+    nothing_was_written(world).await;
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_nul_or_a_size_beyond_the_limit_is_refused_with_its_place() {
-    let world = World::create().await;
+async fn a_nul_or_a_size_beyond_the_limit_is_refused_with_its_place(world: &impl Stage) {
     let flow = world.flow(Cast::default()).await;
     let refused = flow.start(Pair, tale("nul\0")).await.unwrap_err();
     let StartError::Payload { part, error, .. } = &refused else {
@@ -176,13 +170,13 @@ async fn a_nul_or_a_size_beyond_the_limit_is_refused_with_its_place() {
         matches!(refused, StartError::IdempotencyKey { .. }),
         "{refused}"
     );
-    nothing_was_written(&world).await;
+    nothing_was_written(world).await;
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn an_idempotency_key_gives_the_same_run_and_conflicts_with_another_input() {
-    let world = World::create().await;
+async fn an_idempotency_key_gives_the_same_run_and_conflicts_with_another_input(
+    world: &impl Stage,
+) {
     let flow = world.flow(Cast::default()).await;
     flow.start_driver().await.unwrap();
     let start = |title, key| flow.start(Pair, tale(title)).idempotency_key(key);
@@ -207,12 +201,7 @@ async fn an_idempotency_key_gives_the_same_run_and_conflicts_with_another_input(
         assert_eq!(ended(run).await.status, InstanceStatus::Completed);
     }
     assert_eq!(nodes(&world.noted(run.id()).await), ["first", "second"]);
-    assert_eq!(
-        world
-            .number("SELECT count(*) FROM forktex_flow.instance")
-            .await,
-        3
-    );
+    assert_eq!(world.runs_of(&ALL).await, 3);
     flow.close().await.unwrap();
 }
 
@@ -384,4 +373,11 @@ async fn a_wrong_url_is_a_typed_error_that_shows_no_password() {
         ),
         "{refused}"
     );
+}
+
+on_both_stores! {
+    an_unknown_workflow_or_version_is_named_with_what_is_near,
+    a_state_that_does_not_fit_is_refused_by_its_field,
+    a_nul_or_a_size_beyond_the_limit_is_refused_with_its_place,
+    an_idempotency_key_gives_the_same_run_and_conflicts_with_another_input,
 }

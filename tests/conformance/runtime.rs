@@ -7,8 +7,9 @@ use forktex::flow::prelude::*;
 use forktex::flow::state::json::{JsonState, JsonUpdate};
 use forktex::flow::{DefinitionError, ForkError, Limits, StartError};
 
+use crate::stage::{ALL, Stage, on_both_stores};
 use crate::tale::Cast;
-use crate::world::{LIMIT, World, ended, until};
+use crate::world::{LIMIT, ended, until};
 
 #[step_template("network.reroute")]
 #[step]
@@ -41,9 +42,7 @@ async fn define(flow: &Flow, config: serde_json::Value) -> Result<(), Definition
         .await
 }
 
-#[tokio::test]
-async fn c45_what_one_process_defines_another_runs_within_a_second() {
-    let world = World::create().await;
+async fn c45_what_one_process_defines_another_runs_within_a_second(world: &impl Stage) {
     let (a, b) = (
         world.flow(Cast::default()).await,
         world.flow(Cast::default()).await,
@@ -104,9 +103,7 @@ async fn c45_what_one_process_defines_another_runs_within_a_second() {
     }
 }
 
-#[tokio::test]
-async fn c28_a_definition_with_faults_is_refused_whole_and_leaves_nothing() {
-    let world = World::create().await;
+async fn c28_a_definition_with_faults_is_refused_whole_and_leaves_nothing(world: &impl Stage) {
     let flow = world.flow(Cast::default()).await;
     let config = json!({"type": "graph", "topology": [
         {"from": "__START__", "to": "reroute"},
@@ -119,12 +116,8 @@ async fn c28_a_definition_with_faults_is_refused_whole_and_leaves_nothing() {
     };
     let pointers: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
     assert_eq!(pointers, ["/topology/2/when/nearly", "/topology/1/to"]);
-    assert_eq!(
-        world
-            .number("SELECT count(*) FROM forktex_flow.definition")
-            .await,
-        0
-    );
+    let defined = flow.namespace("org-abc").definitions().await.unwrap();
+    assert!(defined.is_empty());
 
     define(&flow, pipeline()).await.unwrap();
     define(&flow, pipeline()).await.unwrap();
@@ -156,9 +149,9 @@ async fn c28_a_definition_with_faults_is_refused_whole_and_leaves_nothing() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c46_a_definition_with_living_runs_stays_and_no_start_slips_in_while_it_goes() {
-    let world = World::create().await;
+async fn c46_a_definition_with_living_runs_stays_and_no_start_slips_in_while_it_goes(
+    world: &impl Stage,
+) {
     let flow = world.flow(Cast::default()).await;
     define(&flow, pipeline()).await.unwrap();
     let run = flow.run("failover").namespace("org-abc").await.unwrap();
@@ -187,10 +180,7 @@ async fn c46_a_definition_with_living_runs_stays_and_no_start_slips_in_while_it_
             started.extend(start.await.unwrap().ok());
         }
         if removed.is_ok() {
-            let orphans = "SELECT count(*) FROM forktex_flow.active WHERE NOT EXISTS (
-                SELECT FROM forktex_flow.definition
-                WHERE definition.definition_id = active.definition_id)";
-            assert_eq!(world.number(orphans).await, 0);
+            assert_eq!(world.living().await, 0, "a start slipped in");
             define(&flow, pipeline()).await.unwrap();
         }
         for run in started {
@@ -227,9 +217,7 @@ async fn c46_a_definition_with_living_runs_stays_and_no_start_slips_in_while_it_
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c47_an_edge_whose_condition_is_false_lets_the_next_be_tried() {
-    let world = World::create().await;
+async fn c47_an_edge_whose_condition_is_false_lets_the_next_be_tried(world: &impl Stage) {
     let flow = world.flow(Cast::default()).await;
     flow.start_driver().await.unwrap();
     let config = json!({
@@ -285,9 +273,7 @@ async fn c47_an_edge_whose_condition_is_false_lets_the_next_be_tried() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_namespace_uses_no_more_than_its_limits_however_many_start_at_once() {
-    let world = World::create().await;
+async fn a_namespace_uses_no_more_than_its_limits_however_many_start_at_once(world: &impl Stage) {
     let (a, b) = (
         world.flow(Cast::default()).await,
         world.flow(Cast::default()).await,
@@ -326,12 +312,7 @@ async fn a_namespace_uses_no_more_than_its_limits_however_many_start_at_once() {
     };
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 5);
     assert_eq!(outcomes.iter().filter(refused).count(), 15, "{outcomes:?}");
-    assert_eq!(
-        world
-            .number("SELECT count(*) FROM forktex_flow.instance")
-            .await,
-        5
-    );
+    assert_eq!(world.runs_of(&ALL).await, 5);
     // Workflows of the platform count as well where they run for the namespace; others do not.
     let platform = a.run("tale.solo").state(json!({"title": "x"}));
     let counted = platform.namespace("org-abc").await;
@@ -372,4 +353,12 @@ async fn a_namespace_uses_no_more_than_its_limits_however_many_start_at_once() {
         .unwrap();
     a.close().await.unwrap();
     b.close().await.unwrap();
+}
+
+on_both_stores! {
+    c45_what_one_process_defines_another_runs_within_a_second,
+    c28_a_definition_with_faults_is_refused_whole_and_leaves_nothing,
+    c46_a_definition_with_living_runs_stays_and_no_start_slips_in_while_it_goes,
+    c47_an_edge_whose_condition_is_false_lets_the_next_be_tried,
+    a_namespace_uses_no_more_than_its_limits_however_many_start_at_once,
 }

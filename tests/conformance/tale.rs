@@ -4,11 +4,15 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use forktex::db::sqlx::PgPool;
+use forktex::flow::VirtualClock;
 use forktex::flow::prelude::*;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::world::Noted;
 
 #[derive(State, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Tale {
@@ -75,11 +79,72 @@ pub(crate) async fn fail_up_to(attempts: u32, ctx: Ctx) -> StepResult<TaleUpdate
 /// A table outside the flow: one row for each body that began.
 #[derive(Clone)]
 pub(crate) struct Ledger {
-    pub(crate) pool: PgPool,
+    rows: Rows,
     pub(crate) worker: String,
 }
 
+#[derive(Clone)]
+enum Rows {
+    Table(PgPool),
+    Memory(MemoryRows),
+}
+
+/// The ledger of a flow in memory.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryRows {
+    rows: Arc<Mutex<Vec<MemoryRow>>>,
+    clock: Arc<OnceLock<VirtualClock>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct MemoryRow {
+    pub(crate) instance: InstanceId,
+    pub(crate) noted: Noted,
+    pub(crate) at: OffsetDateTime,
+}
+
+impl MemoryRows {
+    /// The clock that its times go by.
+    pub(crate) fn set_clock(&self, clock: VirtualClock) {
+        self.clock.get_or_init(|| clock);
+    }
+
+    /// The rows of a run.
+    pub(crate) fn of(&self, instance: InstanceId) -> Vec<MemoryRow> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = rows.iter().filter(|row| row.instance == instance);
+        rows.cloned().collect()
+    }
+
+    fn note(&self, instance: InstanceId, noted: Noted) {
+        let at = self.clock.get().unwrap().now();
+        let row = MemoryRow {
+            instance,
+            noted,
+            at,
+        };
+        self.rows
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(row);
+    }
+}
+
 impl Ledger {
+    pub(crate) fn in_table(pool: PgPool, worker: &str) -> Self {
+        Self {
+            rows: Rows::Table(pool),
+            worker: worker.to_owned(),
+        }
+    }
+
+    pub(crate) fn in_memory(rows: MemoryRows, worker: &str) -> Self {
+        Self {
+            rows: Rows::Memory(rows),
+            worker: worker.to_owned(),
+        }
+    }
+
     /// Writes a row, however often the server goes away meanwhile.
     async fn note(&self, ctx: &Ctx) -> StepResult<()> {
         self.note_as(ctx, ctx.node().as_str()).await
@@ -87,6 +152,15 @@ impl Ledger {
 
     /// As [`note`](Self::note), under another name than the node's.
     pub(crate) async fn note_as(&self, ctx: &Ctx, name: &str) -> StepResult<()> {
+        let attempt = i32::try_from(ctx.attempt()).unwrap_or(i32::MAX);
+        let pool = match &self.rows {
+            Rows::Table(pool) => pool,
+            Rows::Memory(rows) => {
+                let noted = (name.to_owned(), attempt, self.worker.clone());
+                rows.note(ctx.instance_id(), noted);
+                return Ok(());
+            }
+        };
         let mut tries_left = 100;
         loop {
             let written = forktex::db::sqlx::query(
@@ -94,9 +168,9 @@ impl Ledger {
             )
             .bind(ctx.instance_id().to_string())
             .bind(name)
-            .bind(i32::try_from(ctx.attempt()).unwrap_or(i32::MAX))
+            .bind(attempt)
             .bind(&self.worker)
-            .execute(&self.pool)
+            .execute(pool)
             .await;
             match written {
                 Ok(_) => return Ok(()),

@@ -3,40 +3,16 @@
 
 use std::time::Duration;
 
-use forktex::db::sqlx;
 use forktex::flow::WaitingOn;
 use forktex::flow::prelude::*;
 
 use crate::mail::{Hour, Told, told};
 use crate::signal::until_waiting;
+use crate::stage::{Stage, on_both_stores};
 use crate::tale::{Cast, Solo, Tale, Trio, line, tale};
-use crate::world::{World, ended, nodes, until};
+use crate::world::{TIMER_FIRED, ended, nodes, until};
 
-const TIMER_FIRED: i16 = 10;
-
-/// As if so much of the sleep had passed already.
-async fn pass(world: &World, hours: i32) {
-    for sql in [
-        "UPDATE forktex_flow.active SET wake_at = wake_at - make_interval(hours => $1)",
-        "UPDATE forktex_flow.journal
-         SET recorded_at = recorded_at - make_interval(hours => $1),
-             payload = CASE WHEN payload #> '{call,answer,until}' IS NULL THEN payload ELSE
-                 jsonb_set(payload::jsonb, '{call,answer,until}', to_jsonb(to_char(
-                     (payload #>> '{call,answer,until}')::timestamptz AT TIME ZONE 'UTC'
-                         - make_interval(hours => $1),
-                     'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')))::json END",
-    ] {
-        sqlx::query(sql)
-            .bind(hours)
-            .execute(&world.pool)
-            .await
-            .unwrap();
-    }
-}
-
-#[tokio::test]
-async fn c36a_a_sleep_of_an_hour_survives_a_restart_and_holds_no_slot() {
-    let world = World::create().await;
+async fn c36a_a_sleep_of_an_hour_survives_a_restart_and_holds_no_slot(world: &impl Stage) {
     let cast = || {
         Cast::default().on("only", |ctx, tale| async move {
             if tale.title == "sleeper" {
@@ -45,7 +21,7 @@ async fn c36a_a_sleep_of_an_hour_survives_a_restart_and_holds_no_slot() {
             line(&ctx)
         })
     };
-    let flow = world.builder("one", cast()).slots(1).build().await.unwrap();
+    let flow = world.builder("one", cast()).slots(1).build().await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Solo, tale("sleeper")).await.unwrap();
     let WaitingOn::Timer { due_at } = until_waiting(&run).await else {
@@ -62,13 +38,13 @@ async fn c36a_a_sleep_of_an_hour_survives_a_restart_and_holds_no_slot() {
     );
     flow.close().await.unwrap();
 
-    let flow = world.builder("two", cast()).build().await.unwrap();
+    let flow = world.builder("two", cast()).build().await;
     let run = flow.handle(run.id());
     assert!(matches!(
         run.refresh().await.unwrap().waiting_on,
         Some(WaitingOn::Timer { .. })
     ));
-    pass(&world, 1).await;
+    world.pass(1).await;
     flow.start_driver().await.unwrap();
     let done = ended(&run).await;
     assert_eq!(done.status, InstanceStatus::Completed);
@@ -82,20 +58,15 @@ async fn c36a_a_sleep_of_an_hour_survives_a_restart_and_holds_no_slot() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c36a_a_timer_edge_survives_a_restart_and_fires_once() {
-    let world = World::create().await;
+async fn c36a_a_timer_edge_survives_a_restart_and_fires_once(world: &impl Stage) {
     let builder = |name| world.builder(name, Cast::default()).register::<Hour>();
-    let flow = builder("one").build().await.unwrap();
+    let flow = builder("one").build().await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Hour, tale("edge")).await.unwrap();
     until_waiting(&run).await;
     flow.close().await.unwrap();
-    let (two, three) = (
-        builder("two").build().await.unwrap(),
-        builder("three").build().await.unwrap(),
-    );
-    pass(&world, 1).await;
+    let (two, three) = (builder("two").build().await, builder("three").build().await);
+    world.pass(1).await;
     two.start_driver().await.unwrap();
     three.start_driver().await.unwrap();
     let done = ended(&two.handle(run.id())).await;
@@ -106,9 +77,7 @@ async fn c36a_a_timer_edge_survives_a_restart_and_fires_once() {
     three.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c66_five_sleeps_in_one_step_with_one_attempt_complete() {
-    let world = World::create().await;
+async fn c66_five_sleeps_in_one_step_with_one_attempt_complete(world: &impl Stage) {
     let cast = Cast::default().on("middle", |ctx, _| async move {
         for number in 0..5 {
             ctx.sleep(Duration::from_millis(30)).await?;
@@ -132,9 +101,7 @@ async fn c66_five_sleeps_in_one_step_with_one_attempt_complete() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_block_that_succeeded_is_not_run_again_by_the_next_attempt() {
-    let world = World::create().await;
+async fn a_block_that_succeeded_is_not_run_again_by_the_next_attempt(world: &impl Stage) {
     let runs = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     let counted = std::sync::Arc::clone(&runs);
     let cast = Cast::default().on("only", move |ctx, _| {
@@ -164,9 +131,7 @@ async fn a_block_that_succeeded_is_not_run_again_by_the_next_attempt() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn an_answer_of_another_shape_fails_the_step_for_good() {
-    let world = World::create().await;
+async fn an_answer_of_another_shape_fails_the_step_for_good(world: &impl Stage) {
     let cast = Cast::default().on("only", |ctx, _| async move {
         if ctx.attempt() == 1 {
             ctx.once("key", async { Ok::<_, StepError>(7) }).await?;
@@ -188,9 +153,7 @@ async fn an_answer_of_another_shape_fails_the_step_for_good() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn joined_calls_wait_together_and_each_keeps_its_answer() {
-    let world = World::create().await;
+async fn joined_calls_wait_together_and_each_keeps_its_answer(world: &impl Stage) {
     let cast = Cast::default().on("only", |ctx, _| async move {
         let sleep = ctx.sleep(Duration::from_hours(1)).into_future();
         let signal = ctx.signal::<Told>().into_future();
@@ -210,7 +173,16 @@ async fn joined_calls_wait_together_and_each_keeps_its_answer() {
         matches!(waiting, Some(WaitingOn::Timer { .. }))
     })
     .await;
-    pass(&world, 1).await;
+    world.pass(1).await;
     assert_eq!(ended(&run).await.state.lines, ["heard"]);
     flow.close().await.unwrap();
+}
+
+on_both_stores! {
+    c36a_a_sleep_of_an_hour_survives_a_restart_and_holds_no_slot,
+    c36a_a_timer_edge_survives_a_restart_and_fires_once,
+    c66_five_sleeps_in_one_step_with_one_attempt_complete,
+    a_block_that_succeeded_is_not_run_again_by_the_next_attempt,
+    an_answer_of_another_shape_fails_the_step_for_good,
+    joined_calls_wait_together_and_each_keeps_its_answer,
 }

@@ -9,6 +9,7 @@ use forktex::flow::error::failure::{RunFailure, StepFailureKind};
 use forktex::flow::prelude::*;
 
 use crate::child::{self, Conduct};
+use crate::stage::{Stage, on_both_stores};
 use crate::tale::{Cast, Pair, Solo, Tale, act, line, tale};
 use crate::world::{World, ended, until};
 
@@ -26,13 +27,13 @@ impl Workflow for Rare {
     }
 }
 
-#[tokio::test]
-async fn c18_a_run_that_no_live_worker_can_take_waits_visibly_and_is_taken_when_one_comes() {
-    let world = World::create().await;
+async fn c18_a_run_that_no_live_worker_can_take_waits_visibly_and_is_taken_when_one_comes(
+    world: &impl Stage,
+) {
     let other = world.flow(Cast::default()).await;
     other.start_driver().await.unwrap();
     let builder = world.builder("able", Cast::default()).register::<Rare>();
-    let able = builder.build().await.unwrap();
+    let able = builder.build().await;
     let run = able.start(Rare, tale("c18")).await.unwrap();
     // The worker that is there goes on with what it can.
     let own = other.start(Solo, tale("own")).await.unwrap();
@@ -46,9 +47,7 @@ async fn c18_a_run_that_no_live_worker_can_take_waits_visibly_and_is_taken_when_
     other.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn c64_what_cannot_be_stored_fails_its_own_step_and_none_of_its_batch() {
-    let world = World::create().await;
+async fn c64_what_cannot_be_stored_fails_its_own_step_and_none_of_its_batch(world: &impl Stage) {
     let cast = Cast::default().on("only", |ctx, tale| async move {
         match tale.title.as_str() {
             "nul" => Ok(Tale::update().lines(["a\0b"])),
@@ -132,4 +131,9 @@ async fn c65_three_kills_of_a_worker_that_holds_many_runs_fail_none_of_them() {
         );
     }
     flow.close().await.unwrap();
+}
+
+on_both_stores! {
+    c18_a_run_that_no_live_worker_can_take_waits_visibly_and_is_taken_when_one_comes,
+    c64_what_cannot_be_stored_fails_its_own_step_and_none_of_its_batch,
 }

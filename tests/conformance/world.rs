@@ -41,6 +41,10 @@ pub(crate) const ATTEMPT_FAILED: i16 = 3;
 pub(crate) const RUN_COMPLETED: i16 = 5;
 pub(crate) const RUN_FAILED: i16 = 6;
 pub(crate) const RUN_CANCELLED: i16 = 7;
+pub(crate) const SIGNALLED: i16 = 9;
+pub(crate) const TIMER_FIRED: i16 = 10;
+pub(crate) const CALLED: i16 = 11;
+pub(crate) const SIGNAL_REFUSED: i16 = 12;
 
 impl World {
     /// A database on the shared server; the owner has migrated it.
@@ -138,10 +142,7 @@ impl World {
 pub(crate) fn builder(url: &str, pool: &PgPool, worker: &str, cast: Cast) -> FlowBuilder {
     Flow::builder(url)
         .worker_name(worker)
-        .resource(Ledger {
-            pool: pool.clone(),
-            worker: worker.to_owned(),
-        })
+        .resource(Ledger::in_table(pool.clone(), worker))
         .resource(cast)
 }
 

@@ -20,7 +20,7 @@ pub(crate) mod time;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::time::OffsetDateTime;
 use async_trait::async_trait;
@@ -41,6 +41,12 @@ use tables::{Definition, Place, Tables, WorkerRow};
 
 /// How many notices may wait for a flow; more are left to polling.
 const NOTICES_MAX: usize = 10_000;
+
+/// How long a body may be silent until the clock goes on with the real one.
+const STANDS_STILL_FOR: Duration = Duration::from_secs(1);
+
+/// How often the clock is set while it goes on with the real one.
+const PACE: Duration = Duration::from_millis(20);
 
 /// Keeps runs in memory. Cheap to clone; clones share their runs.
 #[derive(Debug, Clone)]
@@ -117,18 +123,44 @@ impl MemoryStore {
     }
 
     /// Moves the clock on whenever that is called for. Never ends.
+    ///
+    /// It leaps where nothing is being done. While something is, it stands still, and a body that is
+    /// quickly done takes no time; where nothing has come of it for a while, it goes on with the real
+    /// one, so that a body that hangs meets its run's deadline.
     pub(crate) async fn move_clock(&self) {
         let mut changes = self.0.changes.subscribe();
+        let mut patience = STANDS_STILL_FOR;
         loop {
             changes.mark_unchanged();
             while self.tables().move_clock() {
-                self.0.changes.send_replace(());
+                self.tell_of_time();
+                patience = STANDS_STILL_FOR;
+            }
+            if self.tables().has_work_for_the_idle() {
                 self.rouse();
             }
-            if changes.changed().await.is_err() {
-                return;
+            let waited_since = Instant::now();
+            let is_over = tokio::select! {
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    false
+                }
+                () = tokio::time::sleep(patience) => true,
+            };
+            patience = STANDS_STILL_FOR;
+            if is_over && self.tables().is_busy() {
+                self.tables().let_pass(waited_since.elapsed());
+                self.tell_of_time();
+                patience = PACE;
             }
         }
+    }
+
+    fn tell_of_time(&self) {
+        self.0.changes.send_replace(());
+        self.rouse();
     }
 
     /// Has a worker count as dead, and others take what it held.
@@ -183,7 +215,8 @@ impl Heart for MemoryHeart {
     ) -> Result<Pulse, DbError> {
         self.worker = Some(worker);
         self.rousing.mark_unchanged();
-        let mut tables = self.store.change();
+        // Nothing that anybody waits for is changed by it.
+        let mut tables = self.store.tables();
         if let Some(row) = tables.workers.get_mut(&worker) {
             row.definitions = definitions.to_vec();
         }

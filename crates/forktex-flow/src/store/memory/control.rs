@@ -59,7 +59,7 @@ impl ControlStore for MemoryStore {
         if !tables.definitions.contains_key(&definition) {
             return Ok(false);
         }
-        let now = tables.now;
+        let now = tables.tick();
         instance.instance_id = fork.instance_id;
         instance.status = InstanceStatus::Pending;
         fork.triggered_by.clone_into(&mut instance.triggered_by);

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::MemoryStore;
 use super::tables::{Place, Tables};
-use crate::identifier::InstanceId;
+use crate::identifier::{InstanceId, NodeName};
 use crate::instance::list::{InstanceFilter, InstanceSummary};
 use crate::instance::{Instance, InstanceStatus};
 use crate::store::StoredInstance;
@@ -73,8 +73,8 @@ impl Tables {
         if run.status != InstanceStatus::Running {
             return false;
         }
-        if matches!(active.place, Place::Waiting { .. }) && !active.current_nodes.is_empty() {
-            let names = active.current_nodes.iter().map(|node| node.as_str());
+        if let (Place::Waiting { .. }, Some(current)) = (&active.place, &active.current_nodes) {
+            let names = current.iter().map(NodeName::as_str);
             return names
                 .into_iter()
                 .any(|name| nodes.iter().any(|node| node == name));
@@ -204,7 +204,8 @@ impl QueryStore for MemoryStore {
     }
 
     async fn now(&self) -> Result<OffsetDateTime, DbError> {
-        Ok(self.clock())
+        // Later than all that was accepted until then.
+        Ok(self.change().tick())
     }
 
     async fn sum_up(&self, filter: &InstanceFilter) -> Result<InstanceSummary, DbError> {

@@ -44,6 +44,7 @@ impl Tables {
             }
             self.keys.insert(key, run.instance_id);
         }
+        self.tick();
         let owner = run.worker_id.filter(|worker| self.holds_lease(*worker));
         let waits_for_turn = run.birth.as_ref().is_some_and(|birth| birth.waits_for_turn);
         let place = match owner {
@@ -290,6 +291,7 @@ impl Tables {
         if run.epoch == epoch && run.cancellation.is_none() {
             run.epoch = Epoch(run.epoch.0 + 1);
             run.is_alone = false;
+            run.current_nodes = None;
             run.place = Place::Waiting {
                 on: WaitsFor::Rest(on.clone()),
                 wake_at: Some(now + delay),
@@ -453,7 +455,7 @@ impl ActiveRun {
                 wake_after,
                 current_nodes,
             }) => {
-                self.current_nodes.clone_from(current_nodes);
+                self.current_nodes = Some(current_nodes.clone());
                 self.place = Place::Waiting {
                     on: WaitsFor::Rest(on.clone()),
                     wake_at: wake_after.map(|after| now + after),

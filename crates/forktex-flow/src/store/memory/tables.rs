@@ -78,8 +78,8 @@ pub(super) struct ActiveRun {
     pub(super) cancellation: Option<Cancellation>,
     pub(super) undo_reason: Option<String>,
     pub(super) deadline_at: Option<OffsetDateTime>,
-    /// Where it waits, while it does.
-    pub(super) current_nodes: Vec<NodeName>,
+    /// Where it waits, while it does; unknown of one that was handed back.
+    pub(super) current_nodes: Option<Vec<NodeName>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -218,7 +218,7 @@ impl ActiveRun {
             cancellation: None,
             undo_reason: None,
             deadline_at: None,
-            current_nodes: Vec::new(),
+            current_nodes: None,
         }
     }
 

@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Both stores give the same answers to the same calls, whatever the calls are.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use forktex_db::{Db, DbOptions, Migration, Migrator};
+use forktex_db::sqlx;
+use forktex_db::{Db, DbOptions, Direction, Migration, Migrator};
 use forktex_testkit::TestDatabase;
 use serde_json::{Map, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::MemoryStore;
-use super::tables::Place;
+use super::tables::{Definition, Place};
+use super::time::Await;
 use crate::identifier::{
-    DefinitionId, Epoch, InstanceId, Namespace, SignalName, WorkerId, WorkflowName,
+    DefinitionId, Epoch, InstanceId, Namespace, NodeName, SignalName, WorkerId, WorkflowName,
 };
 use crate::instance::InstanceStatus;
 use crate::instance::journal::{Entry, Visit};
+use crate::instance::list::{InstanceFilter, SortField};
+use crate::store::control::Fork;
 use crate::store::postgres::PostgresStore;
-use crate::store::{Checkpoint, NewRun, NewSignal, Rest, RestsOn, Started, Store, Then};
+use crate::store::query::PageRequest;
+use crate::store::{Birth, Checkpoint, NewRun, NewSignal, Rest, RestsOn, Started, Store, Then};
 
 const DEFINITION: DefinitionId = DefinitionId(1);
 const LEASE: Duration = Duration::from_mins(10);
@@ -46,7 +51,10 @@ enum Call {
     Undo(InstanceId),
     Post(NewSignal),
     Deliver,
+    CancelChildren,
     Release(WorkerId),
+    Fork(Fork),
+    List(Box<PageRequest>),
 }
 
 /// What a store answers, without the times, which are its own.
@@ -87,6 +95,20 @@ async fn answer(store: &dyn Store, call: &Call) -> String {
         Call::Undo(run) => format!("{:?}", store.request_undo(*run, "undone").await.unwrap()),
         Call::Post(signal) => format!("{:?}", store.post(signal).await.unwrap()),
         Call::Deliver => format!("{:?}", store.deliver().await.unwrap().readied),
+        Call::CancelChildren => {
+            let (mut ended, mut asked) = store.cancel_children(LEASE).await.unwrap();
+            ended.sort();
+            asked.sort();
+            format!("ended {ended:?} asked {asked:?}")
+        }
+        Call::Fork(fork) => format!("forked {:?}", store.fork(fork).await.unwrap()),
+        Call::List(request) => {
+            let listed = store.page_of_ids(request).await.unwrap();
+            let ids: Vec<InstanceId> = listed.into_iter().map(|(_, id)| id).collect();
+            let count = store.count_runs(&request.filter, None).await.unwrap();
+            let summary = store.sum_up(&request.filter).await.unwrap();
+            format!("listed {ids:?} of {count} {:?}", summary.by_status)
+        }
         Call::Release(worker) => format!("{:?}", store.release_unheld(*worker, &[]).await.unwrap()),
     }
 }
@@ -127,11 +149,83 @@ fn run(random: &mut Random, instance_id: InstanceId, worker: WorkerId) -> NewRun
     }
 }
 
+/// A page of a list that is narrowed and sorted in any way.
+fn page(random: &mut Random, runs: &[InstanceId]) -> PageRequest {
+    let statuses = [
+        InstanceStatus::Pending,
+        InstanceStatus::Running,
+        InstanceStatus::Completed,
+        InstanceStatus::Cancelled,
+    ];
+    let mut filter = InstanceFilter::default();
+    for _ in 0..random.below(3) {
+        let any = usize::try_from(random.below(1 + runs.len() as u64)).unwrap();
+        let any = runs.get(any).copied();
+        match random.below(6) {
+            0 => filter.statuses = Some(statuses[..1 + any_below(random, 4)].to_vec()),
+            1 => filter.input = Some(json!({"size": random.below(2)})),
+            2 => filter.current_nodes = Some(vec!["pack".to_owned()]),
+            3 => filter.parent = any,
+            4 => filter.retry_of = any,
+            _ => filter.without_retry = true,
+        }
+    }
+    let sorts = [
+        SortField::CreatedAt,
+        SortField::FinishedAt,
+        SortField::WorkflowName,
+        SortField::Status,
+    ];
+    PageRequest {
+        filter,
+        sort: sorts[any_below(random, 4)],
+        direction: if random.below(2) == 0 {
+            Direction::Ascending
+        } else {
+            Direction::Descending
+        },
+        after: None,
+        limit: 1 + u32::try_from(random.below(20)).unwrap(),
+    }
+}
+
+fn any_below(random: &mut Random, bound: u64) -> usize {
+    usize::try_from(random.below(bound)).unwrap()
+}
+
+/// A child of a run, which may have to wait for its turn.
+fn child(random: &mut Random, parent_id: InstanceId) -> NewRun {
+    let waits_for_turn = random.below(2) == 0;
+    NewRun {
+        idempotency_key: None,
+        birth: Some(Birth {
+            parent_id,
+            sibling_group: "map".to_owned(),
+            waits_for_turn,
+        }),
+        worker_id: None,
+        ..run(random, InstanceId::generate(), WorkerId(Uuid::nil()))
+    }
+}
+
 fn checkpoint(random: &mut Random, instance_id: InstanceId) -> Checkpoint {
-    let then = match random.below(3) {
+    let then = match random.below(4) {
         0 => Then::Continue,
+        3 => Then::Wait(Rest {
+            on: RestsOn::Child {
+                count: 1 + u32::try_from(random.below(2)).unwrap(),
+                fails_fast: random.below(2) == 0,
+                signals: Vec::new(),
+            },
+            wake_after: None,
+            current_nodes: vec![NodeName::unchecked("pack")],
+        }),
         1 => Then::End {
-            status: InstanceStatus::Completed,
+            status: if random.below(3) == 0 {
+                InstanceStatus::Cancelled
+            } else {
+                InstanceStatus::Completed
+            },
             failure: None,
         },
         _ => Then::Wait(Rest {
@@ -144,20 +238,30 @@ fn checkpoint(random: &mut Random, instance_id: InstanceId) -> Checkpoint {
     let at = Visit {
         superstep: 1,
         member: 0,
-        node: crate::identifier::NodeName::unchecked("pack"),
+        node: NodeName::unchecked("pack"),
         visit: 1,
     };
     Checkpoint {
         instance_id,
         epoch: Epoch(i64::try_from(1 + random.below(3)).unwrap()),
         first_sequence: i64::try_from(sequence).unwrap(),
-        entries: vec![Entry::NodeSkipped { at }],
+        entries: match &then {
+            Then::End {
+                status: InstanceStatus::Cancelled,
+                ..
+            } => vec![Entry::RunCancelled {
+                reason: "enough".to_owned(),
+            }],
+            _ => vec![Entry::NodeSkipped { at }],
+        },
         then,
         is_cancelling: false,
         is_pausing: false,
         is_undoing: false,
         stage: 0,
-        children: Vec::new(),
+        children: (0..random.below(3).saturating_sub(1) * 2)
+            .map(|_| child(random, instance_id))
+            .collect(),
     }
 }
 
@@ -167,14 +271,18 @@ fn call(random: &mut Random, runs: &mut Vec<InstanceId>, worker: WorkerId) -> Ca
         .get(known)
         .copied()
         .unwrap_or_else(InstanceId::generate);
-    match random.below(12) {
+    match random.below(16) {
         0..3 => {
             let instance = InstanceId::generate();
             runs.push(instance);
             Call::Start(Box::new(run(random, instance, worker)))
         }
         3..5 => Call::Claim(worker),
-        5..8 => Call::Commit(Box::new(checkpoint(random, target))),
+        5..8 => {
+            let checkpoint = checkpoint(random, target);
+            runs.extend(checkpoint.children.iter().map(|child| child.instance_id));
+            Call::Commit(Box::new(checkpoint))
+        }
         8 => match random.below(3) {
             0 => Call::Cancel(target),
             1 => Call::Undo(target),
@@ -187,6 +295,14 @@ fn call(random: &mut Random, runs: &mut Vec<InstanceId>, worker: WorkerId) -> Ca
             idempotency_key: (random.below(2) == 0).then(|| "once".to_owned()),
         }),
         10 => Call::Deliver,
+        11 => Call::CancelChildren,
+        12 => Call::Fork(Fork {
+            source: target,
+            instance_id: InstanceId::generate(),
+            triggered_by: "retry",
+            sequences: vec![1],
+        }),
+        13..15 => Call::List(Box::new(page(random, runs))),
         _ => Call::Release(worker),
     }
 }
@@ -209,8 +325,25 @@ async fn both_stores_answer_the_same() {
         .run(&db)
         .await
         .unwrap();
+    sqlx::query(
+        "INSERT INTO forktex_flow.definition (
+             namespace, workflow_name, workflow_version, topology_hash, topology, state_hash, stages
+         ) VALUES ('', 'order', 1, sha256('a'), '{}', sha256('b'), '[[\"pack\"]]')",
+    )
+    .execute(db.pool())
+    .await
+    .unwrap();
     let postgres = PostgresStore::new(db, "forktex_flow").unwrap();
     let memory = MemoryStore::at(OffsetDateTime::UNIX_EPOCH);
+    let definition = memory.change().put(Definition {
+        namespace: Namespace::default(),
+        name: WorkflowName::unchecked("order"),
+        version: 1,
+        topology_hash: [0; 32],
+        topology_lines: BTreeSet::new(),
+        stages: vec![vec!["pack".to_owned()]],
+    });
+    assert_eq!(definition, DEFINITION);
     let worker = WorkerId(Uuid::now_v7());
     for store in [&postgres as &dyn Store, &memory] {
         store
@@ -221,7 +354,7 @@ async fn both_stores_answer_the_same() {
     let (mut random, mut runs) = (Random(seed), Vec::new());
     let mut handed_out = HashSet::new();
     let mut answers = HashSet::new();
-    for round in 0..600 {
+    for round in 0..1_500 {
         let call = call(&mut random, &mut runs, worker);
         // An owner names the epoch of a claim of its own, be it over or not; no other is handed out.
         if let Call::Commit(checkpoint) = &call
@@ -229,7 +362,7 @@ async fn both_stores_answer_the_same() {
         {
             continue;
         }
-        memory.advance(Duration::from_millis(1));
+        memory.change().now += Duration::from_millis(1);
         let (expected, found) = (answer(&postgres, &call).await, answer(&memory, &call).await);
         assert_eq!(
             found, expected,
@@ -243,7 +376,15 @@ async fn both_stores_answer_the_same() {
             .filter(|run| matches!(run.place, Place::Owned(_)));
         handed_out.extend(owned.map(|run| (run.instance_id, run.epoch)));
     }
-    for kind in ["Written", "Fenced", "Accepted", "AtOnce", "Requested"] {
+    let kinds = [
+        "Written",
+        "Fenced",
+        "Accepted",
+        "AtOnce",
+        "Requested",
+        "forked true",
+    ];
+    for kind in kinds {
         assert!(answers.contains(kind), "FORKTEX_SEED={seed}: no {kind}");
     }
     for run in runs {
@@ -279,9 +420,18 @@ async fn time_stands_until_it_is_moved_and_a_lost_worker_makes_suspects() {
         .await
         .unwrap();
     assert_eq!(memory.wake_due().await.unwrap().count, 0);
-    let due = memory.next_due().unwrap();
-    memory.advance((due - memory.now()).unsigned_abs());
-    assert_eq!(memory.wake_due().await.unwrap().count, 1);
+    // Nobody waits for anything, and so the clock stands.
+    assert!(!memory.tables().move_clock());
+    let awaiting = memory.awaiting(Await {
+        run: Some(instance),
+        after_sequence: None,
+        until: None,
+    });
+    assert!(memory.change().move_clock());
+    drop(awaiting);
+    let a_year = Duration::from_hours(365 * 24);
+    let a_while = memory.clock() - OffsetDateTime::UNIX_EPOCH;
+    assert!(a_while >= a_year && a_while < a_year + Duration::from_secs(1));
 
     assert_eq!(
         memory
@@ -292,7 +442,6 @@ async fn time_stands_until_it_is_moved_and_a_lost_worker_makes_suspects() {
         1
     );
     memory.lose(worker);
-    assert_eq!(memory.release_lost().await.unwrap(), 1);
     assert!(
         memory
             .claim_ready(other, &[DEFINITION], 1)

@@ -2,10 +2,11 @@
 //! How the clock moves: to what is due next, while somebody waits for it and nothing is being done.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::tables::{Place, Tables};
+use super::tables::{Message, Place, Tables};
 use crate::identifier::InstanceId;
 
 /// What somebody waits for: any of what is said.
@@ -58,6 +59,18 @@ impl Tables {
         true
     }
 
+    /// Moves the clock on by so much.
+    pub(super) fn let_pass(&mut self, time: Duration) {
+        self.now += time;
+        self.wake_due();
+    }
+
+    /// A time of its own, so that what is accepted later is younger.
+    pub(super) fn tick(&mut self) -> OffsetDateTime {
+        self.now += Duration::from_micros(1);
+        self.now
+    }
+
     fn is_open(&self, wait: &Await) -> bool {
         let is_to_come = wait.until.is_none_or(|until| until > self.now);
         let is_alive = wait.run.is_none_or(|run| {
@@ -72,13 +85,26 @@ impl Tables {
         if !self.workers.values().any(|worker| !worker.is_lost) {
             return false;
         }
-        let is_moving = |place: &Place| matches!(place, Place::Owned(_));
+        self.is_one_owned() || self.is_there_work()
+    }
+
+    /// Whether there is something to do and no worker is at it: one should look, and not wait for its
+    /// next pulse.
+    pub(super) fn has_work_for_the_idle(&self) -> bool {
+        !self.is_one_owned() && self.is_there_work()
+    }
+
+    fn is_one_owned(&self) -> bool {
+        let mut runs = self.active.values();
+        runs.any(|run| matches!(run.place, Place::Owned(_)))
+    }
+
+    fn is_there_work(&self) -> bool {
         self.active.values().any(|run| {
-            is_moving(&run.place)
-                || (matches!(run.place, Place::Ready(_))
-                    && !run.is_paused
-                    && self.is_served(run.definition_id))
-        }) || self.inbox.values().any(|message| message.is_undelivered())
+            matches!(run.place, Place::Ready(_))
+                && !run.is_paused
+                && self.is_served(run.definition_id)
+        }) || self.inbox.values().any(Message::is_undelivered)
             || self.due_schedule().is_some_and(|at| at <= self.now)
     }
 
