@@ -104,27 +104,29 @@ async fn ticks(flow: &Flow) -> Vec<String> {
     page.items.iter().map(tick).collect()
 }
 
+/// Other tests run beside this one: what counts is the processor's time, and that nothing sleeps.
 #[tokio::test]
 async fn a_year_of_a_daily_schedule_runs_in_under_a_second() {
-    // The best of some, as other tests run beside this one.
-    let mut best = Duration::MAX;
-    for _ in 0..6 {
-        best = best.min(a_year().await);
-        if best < Duration::from_secs(1) {
-            break;
-        }
-    }
-    println!("a year of a daily schedule: {best:?}");
-    assert!(best < Duration::from_secs(1), "{best:?}");
+    let (began_at, busy_before) = (Instant::now(), time_on_processor());
+    a_year().await;
+    let (took, busy) = (began_at.elapsed(), time_on_processor() - busy_before);
+    println!("a year of a daily schedule: {took:?}, {busy:?} of it on the processor");
+    assert!(busy < Duration::from_secs(1), "{busy:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
-async fn a_year() -> Duration {
+/// How long this thread ran, as Linux tells it.
+fn time_on_processor() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let nanoseconds = told.split(' ').next().unwrap().parse().unwrap();
+    Duration::from_nanos(nanoseconds)
+}
+
+async fn a_year() {
     let play = Play::with::<Daily>(Cast::default()).await;
     let flow = &play.flow;
     flow.start_driver().await.unwrap();
-    let began_at = Instant::now();
     flow.clock().advance(366 * DAY).await;
-    let took = began_at.elapsed();
     let all = flow.query().workflow("memory.daily");
     assert_eq!(all.count().await.unwrap(), 366);
     let completed = all.status([InstanceStatus::Completed]);
@@ -134,7 +136,6 @@ async fn a_year() -> Duration {
         datetime!(2001-01-01 00:00 UTC).date()
     );
     flow.close().await.unwrap();
-    took
 }
 
 #[tokio::test]

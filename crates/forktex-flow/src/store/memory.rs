@@ -6,9 +6,11 @@
 //! when its heart is gone, or when it is said to be. All flows on one store are processes of one
 //! database to each other.
 
+mod active;
 pub(crate) mod awaiting;
 mod control;
 mod definitions;
+mod inbox;
 mod messages;
 mod queries;
 mod runs;
@@ -37,7 +39,7 @@ use crate::store::{
     NewRun, Pulse, RestsOn, Started, Store, StoredInstance, Woken,
 };
 use runs::Claim;
-use tables::{Definition, Place, Tables, WorkerRow};
+use tables::{Definition, Tables, WorkerRow};
 
 /// How many notices may wait for a flow; more are left to polling.
 const NOTICES_MAX: usize = 10_000;
@@ -170,7 +172,7 @@ impl MemoryStore {
             && !row.is_lost
         {
             row.is_lost = true;
-            tables.release(|run| run.place == Place::Owned(worker), true);
+            tables.release(|run| run.owner() == Some(worker), true);
             if tables.leader == Some(worker) {
                 tables.leader = None;
             }
@@ -333,7 +335,7 @@ impl Store for MemoryStore {
 
     async fn remove_worker(&self, worker: WorkerId) -> Result<(), DbError> {
         let mut tables = self.change();
-        tables.release(|run| run.place == Place::Owned(worker), false);
+        tables.release(|run| run.owner() == Some(worker), false);
         if let Some(row) = tables.workers.get_mut(&worker) {
             row.is_lost = true;
         }
@@ -376,7 +378,7 @@ impl Store for MemoryStore {
 
     async fn release_unheld(&self, worker: WorkerId, held: &[InstanceId]) -> Result<u64, DbError> {
         Ok(self.change().release(
-            |run| run.place == Place::Owned(worker) && !held.contains(&run.instance_id),
+            |run| run.owner() == Some(worker) && !held.contains(&run.instance_id),
             false,
         ))
     }
@@ -446,7 +448,7 @@ impl Store for MemoryStore {
         let tables = self.tables();
         Ok(instances
             .iter()
-            .filter(|instance| !tables.active.contains_key(instance))
+            .filter(|instance| !tables.active.contains(**instance))
             .copied()
             .collect())
     }

@@ -3,10 +3,10 @@
 
 use async_trait::async_trait;
 use forktex_db::DbError;
-use time::OffsetDateTime;
 
 use super::MemoryStore;
-use super::tables::{ActiveRun, Journal, Place};
+use super::active::{ActiveRun, Place};
+use super::tables::Journal;
 use crate::definition::retention::RetentionRule;
 use crate::identifier::InstanceId;
 use crate::instance::journal::Recorded;
@@ -15,15 +15,10 @@ use crate::store::control::{ControlStore, Fork, Paused};
 
 impl MemoryStore {
     /// Changes a run that lives, or tells why it cannot.
-    fn change_run(
-        &self,
-        instance: InstanceId,
-        how: impl FnOnce(&mut ActiveRun, OffsetDateTime),
-    ) -> Paused {
+    fn change_run(&self, instance: InstanceId, how: impl FnOnce(&mut ActiveRun)) -> Paused {
         let mut tables = self.change();
-        let now = tables.now;
-        if let Some(run) = tables.active.get_mut(&instance) {
-            how(run, now);
+        if let Some(run) = tables.active.get_mut(instance) {
+            how(run);
             return Paused::Done;
         }
         let stored = tables.instances.get(&instance);
@@ -36,17 +31,20 @@ impl MemoryStore {
 #[async_trait]
 impl ControlStore for MemoryStore {
     async fn pause(&self, instance: InstanceId, is_paused: bool) -> Result<Paused, DbError> {
-        Ok(self.change_run(instance, |run, _| run.is_paused = is_paused))
+        Ok(self.change_run(instance, |run| run.is_paused = is_paused))
     }
 
     async fn request_undo(&self, instance: InstanceId, reason: &str) -> Result<Paused, DbError> {
-        Ok(self.change_run(instance, |run, now| {
+        let asked = self.change_run(instance, |run| {
             run.undo_reason.get_or_insert_with(|| reason.to_owned());
             run.is_paused = false;
-            if let Place::Waiting { .. } = run.place {
-                run.place = Place::Ready(now);
-            }
-        }))
+        });
+        let mut tables = self.change();
+        let now = tables.now;
+        if let Some(Place::Waiting { .. }) = tables.active.get(instance).map(ActiveRun::place) {
+            tables.active.move_to(instance, Place::Ready(now));
+        }
+        Ok(asked)
     }
 
     async fn fork(&self, fork: &Fork) -> Result<bool, DbError> {
@@ -87,7 +85,7 @@ impl ControlStore for MemoryStore {
         tables.instances.insert(fork.instance_id, instance);
         tables.definition_of.insert(fork.instance_id, definition);
         let run = ActiveRun::new(fork.instance_id, definition, Place::Ready(now));
-        tables.active.insert(fork.instance_id, run);
+        tables.active.insert(run);
         Ok(true)
     }
 
@@ -102,7 +100,7 @@ impl ControlStore for MemoryStore {
                     .iter()
                     .any(|name| name == run.workflow_name.as_str()),
             };
-            let lives = |parent| tables.active.contains_key(parent);
+            let lives = |parent: &InstanceId| tables.active.contains(*parent);
             is_named
                 && run.status == rule.status
                 && run.finished_at.is_some_and(|at| at < before)
@@ -115,11 +113,9 @@ impl ControlStore for MemoryStore {
             tables.instances.remove(run);
             tables.definition_of.remove(run);
             tables.journals.remove(run);
+            tables.inbox.forget(*run);
         }
         tables.keys.retain(|_, run| !old.contains(run));
-        tables
-            .inbox
-            .retain(|_, message| !old.contains(&message.instance_id));
         Ok(old.len() as u64)
     }
 

@@ -141,7 +141,8 @@ impl Tables {
     /// Why a namespace may not have another run now, if that is so.
     fn over_quota(&self, namespace: &Namespace) -> Option<Guarded> {
         let limits = self.limits.get(namespace)?;
-        let active = self.active.keys().filter_map(|run| self.instances.get(run));
+        let active = self.active.values();
+        let active = active.filter_map(|run| self.instances.get(&run.instance_id));
         let active = active.filter(|run| run.namespace == *namespace).count() as u64;
         if let Some(max) = limits.max_active_runs.map(u64::from)
             && active >= max

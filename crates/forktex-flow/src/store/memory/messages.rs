@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use forktex_db::{DbError, Transaction};
 
-use super::tables::{Place, Tables, Told, WaitsFor};
+use super::active::{ActiveRun, Place, WaitsFor};
+use super::inbox::Told;
+use super::tables::Tables;
 use super::{MemoryStore, needs_database};
 use crate::identifier::InstanceId;
 use crate::instance::InstanceStatus;
@@ -44,12 +46,13 @@ impl MessageStore for MemoryStore {
         grace: Duration,
     ) -> Result<(Vec<InstanceId>, Vec<InstanceId>), DbError> {
         let mut tables = self.change();
-        let wished: Vec<(MessageId, InstanceId, String)> = tables
-            .inbox
-            .iter()
-            .filter(|(_, message)| message.told == Told::EndWished)
-            .map(|(id, message)| (*id, message.instance_id, message.name.clone()))
-            .collect();
+        let open = tables.inbox.open().into_iter();
+        let wished = open.filter_map(|id| {
+            let message = tables.inbox.get(id)?;
+            let is_wish = message.told == Told::EndWished;
+            is_wish.then(|| (id, message.instance_id, message.name.clone()))
+        });
+        let wished: Vec<(MessageId, InstanceId, String)> = wished.collect();
         let (mut ended, mut asked) = (Vec::new(), Vec::new());
         for (message, instance, reason) in wished {
             match tables.cancel(instance, &reason, grace) {
@@ -57,7 +60,7 @@ impl MessageStore for MemoryStore {
                 Cancelled::Requested => asked.push(instance),
                 Cancelled::AlreadyTerminal(_) | Cancelled::NotFound => {}
             }
-            tables.inbox.remove(&message);
+            tables.inbox.remove(message);
         }
         Ok((ended, asked))
     }
@@ -67,7 +70,7 @@ impl MessageStore for MemoryStore {
         for child in children {
             let is_alive = tables
                 .active
-                .get(child)
+                .get(*child)
                 .is_some_and(|run| run.parent.as_ref().is_some_and(|(id, _)| *id == parent));
             if is_alive {
                 tables.tell(*child, SIBLING_FAILED, Told::EndWished);
@@ -82,15 +85,14 @@ impl MessageStore for MemoryStore {
         names: &[String],
     ) -> Result<Option<Letter>, DbError> {
         let tables = self.tables();
-        Ok(tables.inbox.iter().find_map(|(id, message)| {
+        let mut messages = tables.inbox.of(instance);
+        Ok(messages.find_map(|(id, message)| {
             let Told::Signal { payload, .. } = &message.told else {
                 return None;
             };
-            let is_wanted = message.instance_id == instance
-                && !message.is_taken
-                && names.contains(&message.name);
+            let is_wanted = !message.is_taken && names.contains(&message.name);
             is_wanted.then(|| Letter {
-                message: *id,
+                message: id,
                 signal: message.name.clone(),
                 payload: payload.clone(),
                 sent_at: message.sent_at,
@@ -114,13 +116,10 @@ impl Tables {
         };
         let status = stored.status;
         let mut waiting = 0;
-        for message in self.inbox.values() {
+        for (_, message) in self.inbox.of(signal.instance_id) {
             let Told::Signal { key, payload } = &message.told else {
                 continue;
             };
-            if message.instance_id != signal.instance_id {
-                continue;
-            }
             let is_known = key.is_some()
                 && *key == signal.idempotency_key
                 && message.name == signal.name.as_str();
@@ -148,59 +147,68 @@ impl Tables {
     /// Readies one sibling for each child that has ended.
     fn pass_turns_on(&mut self) -> u64 {
         let mut readied = 0;
-        for message in self.inbox.values_mut() {
-            let Told::ChildEnded { is_passed_on, .. } = &mut message.told else {
+        for id in self.inbox.open() {
+            let Some(message) = self.inbox.get(id) else {
                 continue;
             };
-            if std::mem::replace(is_passed_on, true) {
+            let Told::ChildEnded {
+                is_passed_on: false,
+                ..
+            } = &message.told
+            else {
                 continue;
-            }
-            let next = self.active.values_mut().find(|run| {
-                let is_waiting = matches!(
-                    run.place,
-                    Place::Waiting {
-                        on: WaitsFor::Turn,
-                        ..
-                    }
-                );
-                is_waiting
-                    && run.parent.as_ref().is_some_and(|(parent, group)| {
-                        *parent == message.instance_id && *group == message.name
-                    })
-            });
-            if let Some(run) = next {
-                run.place = Place::Ready(self.now);
+            };
+            let is_of_group = |run: &&ActiveRun| {
+                let group = run.parent.as_ref().map(|(_, group)| group);
+                group == Some(&message.name)
+            };
+            let next = self
+                .active
+                .waiting_for_turn(message.instance_id)
+                .find(is_of_group)
+                .map(|run| run.instance_id);
+            if let Some(next) = next {
+                self.active.move_to(next, Place::Ready(self.now));
                 readied += 1;
             }
+            self.inbox.change(id, |message| {
+                if let Told::ChildEnded { is_passed_on, .. } = &mut message.told {
+                    *is_passed_on = true;
+                }
+            });
         }
         readied
     }
 
     fn deliver(&mut self) -> u64 {
         let mut readied = 0;
-        for message in self.inbox.values_mut() {
+        for id in self.inbox.open() {
+            let Some(message) = self.inbox.get(id) else {
+                continue;
+            };
             if message.is_delivered || message.told == Told::EndWished {
                 continue;
             }
-            let Some(run) = self.active.get_mut(&message.instance_id) else {
-                message.is_delivered = true;
-                continue;
-            };
-            if matches!(run.place, Place::Owned(_)) {
-                continue;
+            let instance = message.instance_id;
+            match self.active.get(instance).map(ActiveRun::place) {
+                Some(Place::Owned(_)) => continue,
+                Some(Place::Waiting {
+                    on: WaitsFor::Rest(on),
+                    wake_at,
+                }) => {
+                    let (mut on, wake_at) = (on.clone(), *wake_at);
+                    let place = if is_woken(&mut on, &message.name, &message.told) {
+                        readied += 1;
+                        Place::Ready(self.now)
+                    } else {
+                        let on = WaitsFor::Rest(on);
+                        Place::Waiting { on, wake_at }
+                    };
+                    self.active.move_to(instance, place);
+                }
+                _ => {}
             }
-            message.is_delivered = true;
-            let Place::Waiting {
-                on: WaitsFor::Rest(on),
-                ..
-            } = &mut run.place
-            else {
-                continue;
-            };
-            if is_woken(on, &message.name, &message.told) {
-                run.place = Place::Ready(self.now);
-                readied += 1;
-            }
+            self.inbox.change(id, |message| message.is_delivered = true);
         }
         readied
     }

@@ -11,7 +11,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::MemoryStore;
-use super::tables::{Place, Tables};
+use super::active::Place;
+use super::tables::Tables;
 use crate::identifier::{InstanceId, NodeName};
 use crate::instance::list::{InstanceFilter, InstanceSummary};
 use crate::instance::{Instance, InstanceStatus};
@@ -67,13 +68,13 @@ impl Tables {
 
     /// Where a run is: as of when it began to wait, or the stage that its journal names last.
     fn is_at(&self, run: &Instance, nodes: &[String]) -> bool {
-        let Some(active) = self.active.get(&run.instance_id) else {
+        let Some(active) = self.active.get(run.instance_id) else {
             return false;
         };
         if run.status != InstanceStatus::Running {
             return false;
         }
-        if let (Place::Waiting { .. }, Some(current)) = (&active.place, &active.current_nodes) {
+        if let (Place::Waiting { .. }, Some(current)) = (active.place(), &active.current_nodes) {
             let names = current.iter().map(NodeName::as_str);
             return names
                 .into_iter()

@@ -6,7 +6,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::tables::{ActiveRun, Cancellation, Place, Tables, Told, WaitsFor, new_instance};
+use super::active::{ActiveRun, Cancellation, Place, WaitsFor};
+use super::inbox::Told;
+use super::tables::{Tables, new_instance};
 use crate::identifier::{DefinitionId, Epoch, InstanceId, WorkerId};
 use crate::instance::journal::{Entry, Recorded};
 use crate::instance::{Instance, InstanceStatus, WaitingOn};
@@ -55,25 +57,19 @@ impl Tables {
             },
             None => Place::Ready(self.now),
         };
-        let parent_id = run.birth.as_ref().map(|birth| birth.parent_id);
         self.instances.insert(
             run.instance_id,
             new_instance(run, owner.is_some(), self.now),
         );
         self.definition_of
             .insert(run.instance_id, run.definition_id);
-        let active = ActiveRun {
-            priority: run.priority,
-            epoch: if owner.is_some() {
-                FIRST_EPOCH
-            } else {
-                Epoch(0)
-            },
-            parent: parent_id.zip(run.birth.as_ref().map(|birth| birth.sibling_group.clone())),
-            deadline_at: run.deadline.map(|deadline| self.now + deadline),
-            ..ActiveRun::new(run.instance_id, run.definition_id, place)
-        };
-        self.active.insert(run.instance_id, active);
+        let mut active = ActiveRun::new(run.instance_id, run.definition_id, place);
+        active.priority = run.priority;
+        active.epoch = owner.map_or(Epoch(0), |_| FIRST_EPOCH);
+        let birth = run.birth.as_ref();
+        active.parent = birth.map(|birth| (birth.parent_id, birth.sibling_group.clone()));
+        active.deadline_at = run.deadline.map(|deadline| self.now + deadline);
+        self.active.insert(active);
         match owner {
             Some(_) => Started::Claimed {
                 claimed_at: self.now,
@@ -92,28 +88,19 @@ impl Tables {
             return Vec::new();
         }
         let is_suspect = claim == Claim::Suspect;
-        let mut candidates: Vec<(i16, OffsetDateTime, InstanceId)> = self
-            .active
-            .values()
-            .filter(|run| definitions.contains(&run.definition_id))
-            .filter(|run| (run.losses > 0) == is_suspect && !run.is_paused)
-            .filter_map(|run| match run.place {
-                Place::Ready(at) => Some((run.priority, at, run.instance_id)),
-                _ => None,
-            })
-            .collect();
-        // Highest priority first, then oldest; a suspect's priority does not count.
-        candidates.sort_by_key(|(priority, at, instance)| {
-            let rank = if is_suspect { 0 } else { -i32::from(*priority) };
-            (rank, *at, *instance)
-        });
-        candidates.truncate(match claim {
+        let limit = match claim {
             Claim::Ready { limit } => limit,
             Claim::Suspect => 1,
-        });
+        };
+        let ready = self.active.ready(is_suspect);
+        let candidates: Vec<InstanceId> = ready
+            .filter(|run| definitions.contains(&run.definition_id) && !run.is_paused)
+            .map(|run| run.instance_id)
+            .take(limit)
+            .collect();
         candidates
             .into_iter()
-            .filter_map(|(_, _, instance)| self.claim_one(worker, instance, is_suspect))
+            .filter_map(|instance| self.claim_one(worker, instance, is_suspect))
             .collect()
     }
 
@@ -124,9 +111,9 @@ impl Tables {
         is_alone: bool,
     ) -> Option<ClaimedRun> {
         let journal = self.entries(instance_id).to_vec();
-        let run = self.active.get_mut(&instance_id)?;
+        self.active.move_to(instance_id, Place::Owned(worker));
+        let run = self.active.get_mut(instance_id)?;
         let instance = self.instances.get_mut(&instance_id)?;
-        run.place = Place::Owned(worker);
         run.epoch = Epoch(run.epoch.0 + 1);
         run.is_alone |= is_alone;
         if instance.status == InstanceStatus::Pending {
@@ -151,48 +138,41 @@ impl Tables {
 
     pub(super) fn wake_due(&mut self) -> Woken {
         let now = self.now;
-        let mut count = 0;
-        for run in self.active.values_mut() {
-            if let Place::Waiting {
-                wake_at: Some(at), ..
-            } = run.place
-                && at <= now
-            {
-                run.place = Place::Ready(at);
-                count += 1;
-            }
+        let due = self.active.waking().take_while(|(at, _)| *at <= now);
+        let due: Vec<(OffsetDateTime, InstanceId)> = due.collect();
+        for (at, instance) in &due {
+            self.active.move_to(*instance, Place::Ready(*at));
         }
-        let next = self.active.values().filter_map(|run| match &run.place {
-            Place::Waiting { wake_at, .. } => *wake_at,
-            _ => None,
-        });
-        let next_in = next.min().map(|at| (at - now).unsigned_abs());
-        Woken { count, next_in }
+        let next = self.active.waking().next();
+        Woken {
+            count: due.len() as u64,
+            next_in: next.map(|(at, _)| (at - now).unsigned_abs()),
+        }
     }
 
     /// Makes owned runs ready that are not being cancelled. Returns how many.
     pub(super) fn release(&mut self, which: impl Fn(&ActiveRun) -> bool, is_loss: bool) -> u64 {
-        let now = self.now;
-        let mut count = 0;
-        for run in self.active.values_mut() {
-            if run.cancellation.is_some() || !which(run) {
+        let owned = self.active.owned();
+        let released = owned.filter(|run| run.cancellation.is_none() && which(run));
+        let released: Vec<InstanceId> = released.map(|run| run.instance_id).collect();
+        for instance in &released {
+            let Some(run) = self.active.get_mut(*instance) else {
                 continue;
-            }
-            run.place = Place::Ready(now);
+            };
             run.epoch = Epoch(run.epoch.0 + 1);
             if is_loss {
                 run.losses += 1;
                 run.lost_attempts += u32::from(run.is_alone);
             }
             run.is_alone = false;
-            count += 1;
+            self.active.move_to(*instance, Place::Ready(self.now));
         }
-        count
+        released.len() as u64
     }
 
     pub(super) fn commit(&mut self, checkpoint: &Checkpoint) -> Committed {
         let sequence = self.last_sequence(checkpoint.instance_id);
-        let Some(run) = self.active.get_mut(&checkpoint.instance_id) else {
+        let Some(run) = self.active.get_mut(checkpoint.instance_id) else {
             return Committed::Fenced;
         };
         if run.epoch != checkpoint.epoch {
@@ -214,7 +194,9 @@ impl Tables {
         if run.is_paused && !checkpoint.is_pausing {
             return Committed::PauseRequested;
         }
-        run.settle(checkpoint, self.now);
+        if let Some(place) = run.settle(checkpoint, self.now) {
+            self.active.move_to(checkpoint.instance_id, place);
+        }
         self.record(checkpoint);
         if let Then::End { status, failure } = &checkpoint.then {
             let reason = checkpoint.cancel_reason().map(str::to_owned);
@@ -238,18 +220,16 @@ impl Tables {
                 entry: entry.clone(),
             };
             journal.push(recorded, checkpoint.stage);
-            let taken = entry
-                .message()
-                .and_then(|message| self.inbox.get_mut(&message));
-            if let Some(message) = taken {
-                message.is_taken = true;
+            if let Some(message) = entry.message() {
+                self.inbox
+                    .change(message, |message| message.is_taken = true);
             }
         }
     }
 
     /// Ends a run, and tells its parent and, where it was cancelled, its children.
     fn end(&mut self, instance_id: InstanceId, status: InstanceStatus) -> Option<&mut Instance> {
-        let run = self.active.remove(&instance_id)?;
+        let run = self.active.remove(instance_id)?;
         if let Some((parent, group)) = run.parent {
             let told = Told::ChildEnded {
                 is_failure: status != InstanceStatus::Completed,
@@ -285,17 +265,18 @@ impl Tables {
         delay: Duration,
     ) {
         let now = self.now;
-        let Some(run) = self.active.get_mut(&instance) else {
+        let Some(run) = self.active.get_mut(instance) else {
             return;
         };
         if run.epoch == epoch && run.cancellation.is_none() {
             run.epoch = Epoch(run.epoch.0 + 1);
             run.is_alone = false;
             run.current_nodes = None;
-            run.place = Place::Waiting {
+            let place = Place::Waiting {
                 on: WaitsFor::Rest(on.clone()),
                 wake_at: Some(now + delay),
             };
+            self.active.move_to(instance, place);
         }
     }
 
@@ -306,7 +287,7 @@ impl Tables {
         grace: Duration,
     ) -> Cancelled {
         let deadline = Instant::now() + grace;
-        let Some(run) = self.active.get_mut(&instance) else {
+        let Some(run) = self.active.get_mut(instance) else {
             return self
                 .instances
                 .get(&instance)
@@ -314,7 +295,7 @@ impl Tables {
                     Cancelled::AlreadyTerminal(stored.status)
                 });
         };
-        if !matches!(run.place, Place::Owned(_)) {
+        if run.owner().is_none() {
             self.end_cancelled(instance, reason);
             return Cancelled::AtOnce;
         }
@@ -351,7 +332,7 @@ impl Tables {
         let now = Instant::now();
         let overdue: Vec<(InstanceId, String)> = self
             .active
-            .values()
+            .owned()
             .filter_map(|run| Some((run.instance_id, run.cancellation.as_ref()?)))
             .filter(|(_, asked)| asked.deadline <= now)
             .map(|(instance, asked)| (instance, asked.reason.clone()))
@@ -364,7 +345,7 @@ impl Tables {
 
     pub(super) fn read(&self, instance_id: InstanceId) -> Option<StoredInstance> {
         let mut instance = self.instances.get(&instance_id)?.clone();
-        let run = self.active.get(&instance_id);
+        let run = self.active.get(instance_id);
         instance.waiting_on = run.and_then(|run| self.waiting_on(run));
         let journal = self.entries(instance_id).to_vec();
         Some(StoredInstance { instance, journal })
@@ -374,7 +355,7 @@ impl Tables {
         if run.is_paused {
             return Some(WaitingOn::Pause);
         }
-        let (on, wake_at) = match &run.place {
+        let (on, wake_at) = match run.place() {
             Place::Owned(_) => return None,
             Place::Ready(_) => {
                 return Some(if self.is_served(run.definition_id) {
@@ -401,18 +382,13 @@ impl Tables {
     }
 
     pub(super) fn pulse(&self, worker: WorkerId, definitions: &[DefinitionId]) -> Pulse {
-        let is_ready = |is_suspect: bool| {
-            self.active.values().any(|run| {
-                matches!(run.place, Place::Ready(_))
-                    && (run.losses > 0) == is_suspect
-                    && !run.is_paused
-                    && definitions.contains(&run.definition_id)
-            })
+        let is_ready = |are_suspects: bool| {
+            let mut ready = self.active.ready(are_suspects);
+            ready.any(|run| !run.is_paused && definitions.contains(&run.definition_id))
         };
-        let is_due = |run: &ActiveRun| matches!(run.place, Place::Waiting { wake_at: Some(at), .. } if at <= self.now);
         let cancelling = |run: &ActiveRun| {
             let left = run.grace_left()?;
-            (run.place == Place::Owned(worker)).then_some((run.instance_id, left))
+            (run.owner() == Some(worker)).then_some((run.instance_id, left))
         };
         let schedules = self.schedules.values();
         let mine = schedules.filter(|schedule| definitions.contains(&schedule.definition_id));
@@ -426,49 +402,50 @@ impl Tables {
             leader_age: leader.map(|_| Duration::ZERO),
             runs_ready: is_ready(false),
             suspects_ready: is_ready(true),
-            runs_due: self.active.values().any(is_due),
-            messages_undelivered: self.inbox.values().any(|message| message.is_undelivered()),
+            runs_due: self.active.waking().any(|(at, _)| at <= self.now),
+            messages_undelivered: self.inbox.has_open(),
             runtime_revision: self.runtime_revision,
-            leases_lost: self.active.values().any(|run| {
-                matches!(run.place, Place::Owned(owner) if !self.holds_lease(owner))
-                    && run.cancellation.is_none()
-            }),
+            leases_lost: false,
             cancellations_overdue: self
                 .active
-                .values()
+                .owned()
                 .any(|run| run.grace_left().is_some_and(|left| left.is_zero())),
-            cancelling: self.active.values().filter_map(cancelling).collect(),
+            cancelling: self.active.owned().filter_map(cancelling).collect(),
             schedule_due_in: schedule_due_at.map(|at| at - self.now),
         }
     }
 }
 
 impl ActiveRun {
-    /// What a checkpoint that does not end it makes of it.
-    fn settle(&mut self, checkpoint: &Checkpoint, now: OffsetDateTime) {
+    /// What a checkpoint that does not end it makes of it. Returns where it goes, if it leaves its owner.
+    fn settle(&mut self, checkpoint: &Checkpoint, now: OffsetDateTime) -> Option<Place> {
         // A body that ended, well or not, clears its run of the suspicion to kill its process.
         let is_cleared = checkpoint.is_progress();
         let was_suspect = self.losses > 0;
-        match &checkpoint.then {
+        let place = match &checkpoint.then {
             Then::Wait(Rest {
                 on,
                 wake_after,
                 current_nodes,
             }) => {
                 self.current_nodes = Some(current_nodes.clone());
-                self.place = Place::Waiting {
-                    on: WaitsFor::Rest(on.clone()),
-                    wake_at: wake_after.map(|after| now + after),
-                };
                 self.epoch = Epoch(self.epoch.0 + 1);
                 self.is_alone = false;
+                Some(Place::Waiting {
+                    on: WaitsFor::Rest(on.clone()),
+                    wake_at: wake_after.map(|after| now + after),
+                })
             }
-            Then::Continue if was_suspect => self.is_alone &= !is_cleared,
-            _ => return,
-        }
+            Then::Continue if was_suspect => {
+                self.is_alone &= !is_cleared;
+                None
+            }
+            _ => return None,
+        };
         if is_cleared {
             self.losses = 0;
         }
         self.lost_attempts = 0;
+        place
     }
 }

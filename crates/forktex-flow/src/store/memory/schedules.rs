@@ -118,7 +118,7 @@ impl Tables {
             .collect();
         let active = &self.active;
         let entry = self.schedules.get_mut(&due.workflow_name)?;
-        entry.note(&started, |run| active.contains_key(run));
+        entry.note(&started, |run| active.contains(*run));
         let row = &mut entry.row;
         row.next_fire_at = firing.next_fire_at;
         row.waiting_tick = firing.waiting_tick;
@@ -214,7 +214,7 @@ impl ScheduleStore for MemoryStore {
         let tables = &mut *tables;
         let active = &tables.active;
         if let Some(entry) = tables.schedules.get_mut(&run.workflow_name) {
-            entry.note(&[run.instance_id], |run| active.contains_key(run));
+            entry.note(&[run.instance_id], |run| active.contains(*run));
             entry.row.last_fire_at = Some(tables.now);
         }
         Ok(true)

@@ -2,22 +2,20 @@
 //! The tables: what is kept, and the small things that every transaction on them does.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio::time::Instant;
 
+use super::active::ActiveRuns;
+use super::inbox::{Inbox, Message, Told};
 use super::time::Awaits;
-use crate::identifier::{
-    DefinitionId, Epoch, InstanceId, Namespace, NodeName, Version, WorkerId, WorkflowName,
-};
-use crate::instance::journal::{MessageId, Recorded};
+use crate::identifier::{DefinitionId, InstanceId, Namespace, Version, WorkerId, WorkflowName};
+use crate::instance::journal::Recorded;
 use crate::instance::{Instance, InstanceStatus};
 use crate::schedule::firing::Standing;
+use crate::store::NewRun;
 use crate::store::definitions::{StoredDefinition, StoredLimits};
 use crate::store::schedules::ScheduleRow;
-use crate::store::{NewRun, RestsOn};
 
 /// A workflow of a version.
 #[derive(Debug)]
@@ -35,74 +33,6 @@ pub(super) struct Definition {
 pub(super) struct WorkerRow {
     pub(super) definitions: Vec<DefinitionId>,
     pub(super) is_lost: bool,
-}
-
-/// Where a run that lives is: exactly one of three.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Place {
-    Owned(WorkerId),
-    Ready(OffsetDateTime),
-    Waiting {
-        on: WaitsFor,
-        wake_at: Option<OffsetDateTime>,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum WaitsFor {
-    Rest(RestsOn),
-    /// The end of a sibling.
-    Turn,
-}
-
-/// The end that was asked of a run that is owned. What a body does takes real time, and so does what it
-/// may take to end.
-#[derive(Debug, Clone)]
-pub(super) struct Cancellation {
-    pub(super) deadline: Instant,
-    pub(super) reason: String,
-}
-
-#[derive(Debug)]
-pub(super) struct ActiveRun {
-    pub(super) instance_id: InstanceId,
-    pub(super) definition_id: DefinitionId,
-    pub(super) priority: i16,
-    pub(super) epoch: Epoch,
-    pub(super) place: Place,
-    pub(super) is_paused: bool,
-    pub(super) parent: Option<(InstanceId, String)>,
-    pub(super) losses: u32,
-    pub(super) is_alone: bool,
-    pub(super) lost_attempts: u32,
-    pub(super) cancellation: Option<Cancellation>,
-    pub(super) undo_reason: Option<String>,
-    pub(super) deadline_at: Option<OffsetDateTime>,
-    /// Where it waits, while it does; unknown of one that was handed back.
-    pub(super) current_nodes: Option<Vec<NodeName>>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Told {
-    Signal {
-        key: Option<String>,
-        payload: Value,
-    },
-    ChildEnded {
-        is_failure: bool,
-        is_passed_on: bool,
-    },
-    EndWished,
-}
-
-#[derive(Debug)]
-pub(super) struct Message {
-    pub(super) instance_id: InstanceId,
-    pub(super) name: String,
-    pub(super) told: Told,
-    pub(super) sent_at: OffsetDateTime,
-    pub(super) is_delivered: bool,
-    pub(super) is_taken: bool,
 }
 
 /// What a run has recorded.
@@ -137,10 +67,9 @@ pub(super) struct Tables {
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) definition_of: HashMap<InstanceId, DefinitionId>,
     pub(super) keys: HashMap<(Namespace, WorkflowName, String), InstanceId>,
-    pub(super) active: BTreeMap<InstanceId, ActiveRun>,
+    pub(super) active: ActiveRuns,
     pub(super) journals: HashMap<InstanceId, Journal>,
-    pub(super) inbox: BTreeMap<MessageId, Message>,
-    last_message: i64,
+    pub(super) inbox: Inbox,
 }
 
 impl Tables {
@@ -159,10 +88,9 @@ impl Tables {
             instances: BTreeMap::new(),
             definition_of: HashMap::new(),
             keys: HashMap::new(),
-            active: BTreeMap::new(),
+            active: ActiveRuns::default(),
             journals: HashMap::new(),
-            inbox: BTreeMap::new(),
-            last_message: 0,
+            inbox: Inbox::default(),
         }
     }
 
@@ -189,57 +117,14 @@ impl Tables {
     }
 
     pub(super) fn tell(&mut self, instance_id: InstanceId, name: &str, told: Told) {
-        self.last_message += 1;
-        let message = Message {
+        self.inbox.add(Message {
             instance_id,
             name: name.to_owned(),
             told,
             sent_at: self.now,
             is_delivered: false,
             is_taken: false,
-        };
-        self.inbox.insert(MessageId(self.last_message), message);
-    }
-}
-
-impl ActiveRun {
-    pub(super) fn new(instance_id: InstanceId, definition_id: DefinitionId, place: Place) -> Self {
-        Self {
-            instance_id,
-            definition_id,
-            priority: 0,
-            epoch: Epoch(0),
-            place,
-            is_paused: false,
-            parent: None,
-            losses: 0,
-            is_alone: false,
-            lost_attempts: 0,
-            cancellation: None,
-            undo_reason: None,
-            deadline_at: None,
-            current_nodes: None,
-        }
-    }
-
-    /// How long its owner has until it is given up.
-    pub(super) fn grace_left(&self) -> Option<Duration> {
-        let asked = self.cancellation.as_ref()?;
-        Some(asked.deadline.saturating_duration_since(Instant::now()))
-    }
-}
-
-impl Message {
-    /// Whether a worker has something to do about it; of an owned run there is nothing yet.
-    pub(super) fn is_undelivered(&self) -> bool {
-        !self.is_delivered
-            || matches!(
-                self.told,
-                Told::ChildEnded {
-                    is_passed_on: false,
-                    ..
-                }
-            )
+        });
     }
 }
 
@@ -252,10 +137,7 @@ impl Journal {
 
 impl ScheduleEntry {
     /// When it is to be looked at next.
-    pub(super) fn due_at(
-        &self,
-        active: &BTreeMap<InstanceId, ActiveRun>,
-    ) -> Option<OffsetDateTime> {
+    pub(super) fn due_at(&self, active: &ActiveRuns) -> Option<OffsetDateTime> {
         if self.has_ended || !self.row.is_enabled {
             return None;
         }
@@ -264,15 +146,11 @@ impl ScheduleEntry {
     }
 
     /// Whether a run of an earlier tick lives.
-    pub(super) fn is_busy(&self, active: &BTreeMap<InstanceId, ActiveRun>) -> bool {
-        self.living.iter().any(|run| active.contains_key(run))
+    pub(super) fn is_busy(&self, active: &ActiveRuns) -> bool {
+        self.living.iter().any(|run| active.contains(*run))
     }
 
-    pub(super) fn standing(
-        &self,
-        active: &BTreeMap<InstanceId, ActiveRun>,
-        now: OffsetDateTime,
-    ) -> Standing {
+    pub(super) fn standing(&self, active: &ActiveRuns, now: OffsetDateTime) -> Standing {
         Standing {
             next_fire_at: self.row.next_fire_at,
             waiting_tick: self.row.waiting_tick,

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::MemoryStore;
-use super::tables::{Definition, Place};
+use super::tables::Definition;
 use super::time::Await;
 use crate::identifier::{
     DefinitionId, Epoch, InstanceId, Namespace, NodeName, SignalName, WorkerId, WorkflowName,
@@ -370,10 +370,7 @@ async fn both_stores_answer_the_same() {
         );
         answers.insert(found);
         let tables = memory.tables();
-        let owned = tables
-            .active
-            .values()
-            .filter(|run| matches!(run.place, Place::Owned(_)));
+        let owned = tables.active.owned();
         handed_out.extend(owned.map(|run| (run.instance_id, run.epoch)));
     }
     let kinds = [

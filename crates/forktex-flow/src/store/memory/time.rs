@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::tables::{Message, Place, Tables};
+use super::tables::Tables;
 use crate::identifier::InstanceId;
 
 /// What somebody waits for: any of what is said.
@@ -75,7 +75,7 @@ impl Tables {
         let is_to_come = wait.until.is_none_or(|until| until > self.now);
         let is_alive = wait.run.is_none_or(|run| {
             let is_silent = |after| self.last_sequence(run) <= after;
-            self.active.contains_key(&run) && wait.after_sequence.is_none_or(is_silent)
+            self.active.contains(run) && wait.after_sequence.is_none_or(is_silent)
         });
         is_to_come && is_alive
     }
@@ -95,26 +95,20 @@ impl Tables {
     }
 
     fn is_one_owned(&self) -> bool {
-        let mut runs = self.active.values();
-        runs.any(|run| matches!(run.place, Place::Owned(_)))
+        self.active.owned().next().is_some()
     }
 
     fn is_there_work(&self) -> bool {
-        self.active.values().any(|run| {
-            matches!(run.place, Place::Ready(_))
-                && !run.is_paused
-                && self.is_served(run.definition_id)
-        }) || self.inbox.values().any(Message::is_undelivered)
+        let mut ready = self.active.ready(false).chain(self.active.ready(true));
+        ready.any(|run| !run.is_paused && self.is_served(run.definition_id))
+            || self.inbox.has_open()
             || self.due_schedule().is_some_and(|at| at <= self.now)
     }
 
     /// When something is to happen next without anybody doing it.
     fn next_due(&self) -> Option<OffsetDateTime> {
-        let wake_at = self.active.values().filter_map(|run| match &run.place {
-            Place::Waiting { wake_at, .. } => *wake_at,
-            _ => None,
-        });
-        wake_at.chain(self.due_schedule()).min()
+        let wake_at = self.active.waking().next().map(|(at, _)| at);
+        wake_at.into_iter().chain(self.due_schedule()).min()
     }
 
     fn due_schedule(&self) -> Option<OffsetDateTime> {
