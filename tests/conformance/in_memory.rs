@@ -109,7 +109,10 @@ async fn ticks(flow: &Flow) -> Vec<String> {
 async fn a_year_of_a_daily_schedule_runs_in_under_a_second() {
     let (began_at, busy_before) = (Instant::now(), time_on_processor());
     a_year().await;
-    let (took, busy) = (began_at.elapsed(), time_on_processor() - busy_before);
+    let (took, busy) = (
+        began_at.elapsed(),
+        time_on_processor().saturating_sub(busy_before),
+    );
     println!("a year of a daily schedule: {took:?}, {busy:?} of it on the processor");
     assert!(busy < Duration::from_secs(1), "{busy:?}");
     assert!(took < Duration::from_secs(10), "{took:?}");

@@ -258,7 +258,7 @@ pub(crate) trait Heart: Send {
 
     /// Resolves when the next pulse should come at once; where the store cannot tell, never.
     async fn roused(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -143,8 +143,8 @@ impl MemoryStore {
             }
             let waited_since = Instant::now();
             let is_over = tokio::select! {
-                changed = changes.changed() => {
-                    if changed.is_err() {
+                told = changes.changed() => {
+                    if told.is_err() {
                         return;
                     }
                     false

@@ -2,6 +2,7 @@
 //! Runs one claimed run: starts what is due, takes what comes back, has it decided and committed,
 //! until the run ends, waits, or is lost.
 
+mod body;
 mod calls;
 mod commit;
 mod judge;
@@ -33,6 +34,7 @@ use crate::state::payload;
 use crate::step::retry::RetryPolicy;
 use crate::store::{ClaimedRun, RestsOn, Then};
 use crate::transition::{Awaited, Event, Snapshot, ending, transition};
+use body::in_time;
 use calls::PendingCalls;
 use judge::StateJudge;
 use port::{BodyPort, CallRequest};
@@ -60,7 +62,7 @@ pub(super) fn spawn(held: Held, run: ClaimedRun, slot: OwnedSemaphorePermit) {
 }
 
 /// What a body came to.
-type BodyResult = Result<Delta, StepFailure>;
+pub(super) type BodyResult = Result<Delta, StepFailure>;
 
 struct Execution {
     instance: InstanceId,
@@ -377,10 +379,7 @@ impl Execution {
                         Some((fault, incarnation)) => fault.happen(incarnation, body).await,
                     }
                 };
-                tokio::select! {
-                    finished = running => finished,
-                    failure = overdue(timeout, heartbeat, &beats) => Err(failure),
-                }
+                in_time(running, timeout, heartbeat, &beats).await
             });
             let in_flight = InFlight {
                 member: index,
@@ -490,37 +489,6 @@ impl Execution {
             self.pending_calls.forget(body.member);
         }
     }
-}
-
-/// Why a body is given up: it took too long, or too long gave no sign of life.
-async fn overdue(
-    timeout: Option<Duration>,
-    heartbeat: Option<Duration>,
-    beats: &Notify,
-) -> StepFailure {
-    let silent = async {
-        match heartbeat {
-            None => std::future::pending().await,
-            Some(limit) => {
-                while tokio::time::timeout(limit, beats.notified()).await.is_ok() {}
-                format!("the step gave no heartbeat for {limit:?}")
-            }
-        }
-    };
-    let late = async {
-        match timeout {
-            None => std::future::pending().await,
-            Some(limit) => {
-                tokio::time::sleep(limit).await;
-                format!("the step took longer than its timeout of {limit:?}")
-            }
-        }
-    };
-    let message = tokio::select! {
-        message = silent => message,
-        message = late => message,
-    };
-    StepFailure::new(StepFailureKind::Timeout, &message)
 }
 
 /// Refuses values that could not be stored. Returns their size in bytes.

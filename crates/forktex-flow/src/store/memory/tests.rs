@@ -162,7 +162,7 @@ fn page(random: &mut Random, runs: &[InstanceId]) -> PageRequest {
         let any = usize::try_from(random.below(1 + runs.len() as u64)).unwrap();
         let any = runs.get(any).copied();
         match random.below(6) {
-            0 => filter.statuses = Some(statuses[..1 + any_below(random, 4)].to_vec()),
+            0 => filter.statuses = Some(statuses[..=any_below(random, 4)].to_vec()),
             1 => filter.input = Some(json!({"size": random.below(2)})),
             2 => filter.current_nodes = Some(vec!["pack".to_owned()]),
             3 => filter.parent = any,
