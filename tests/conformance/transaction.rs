@@ -7,7 +7,7 @@ use forktex::flow::prelude::*;
 use forktex::flow::{ReadError, StartError};
 
 use crate::signal::flow_db;
-use crate::tale::{Cast, Pair, Solo, Tale, TaleUpdate, Trio, tale};
+use crate::tale::{Cast, Pair, Solo, Tale, TaleUpdate, Trio, line, tale};
 use crate::world::{ATTEMPT_FAILED, COMPLETED, World, ended};
 
 async fn shop(world: &World) {
@@ -145,6 +145,72 @@ async fn a_durable_call_inside_a_transaction_is_an_error() {
     let failure = done.failure.unwrap().to_string();
     assert!(failure.contains("before the transaction"), "{failure}");
     flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_child_spawned_in_a_steps_transaction_exists_if_and_only_if_that_commits() {
+    let world = World::create().await;
+    shop(&world).await;
+    let cast = Cast::default()
+        .on("first", |ctx, told| async move {
+            ctx.transaction(async |tx| {
+                sqlx::query("INSERT INTO public.sale (item) VALUES ('lamp')")
+                    .execute(tx.connection())
+                    .await?;
+                let child = ctx.spawn(Solo, tale("child")).in_transaction(tx).await?;
+                if ctx.attempt() == 1 || told.title == "never" {
+                    return Err(StepError::new("rolled back"));
+                }
+                Ok(Tale::update().subject(child.id().to_string()))
+            })
+            .await
+        })
+        .on("second", |ctx, told| async move {
+            let child: InstanceId = told.subject.unwrap().parse().map_err(StepError::fatal)?;
+            let child = ctx.wait::<Tale>(child).await?;
+            Ok(Tale::update().lines(child.lines))
+        })
+        .on("only", |ctx, told| async move {
+            if told.title == "child" {
+                return line(&ctx);
+            }
+            let db = flow_db_at(&told.title).await;
+            let mut other = db.begin().await?;
+            let spawn = ctx.spawn(Solo, tale("outside"));
+            spawn.in_transaction(&mut other).await?;
+            line(&ctx)
+        });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let run = flow.start(Pair, tale("parent")).await.unwrap();
+    let done = ended(&run).await;
+    assert_eq!(done.status, InstanceStatus::Completed);
+    assert_eq!(done.state.lines, ["only"]);
+    assert_eq!(done.node("first").unwrap().attempt, 2);
+    assert_eq!(world.number(SALES).await, 1);
+    let children = flow.query().parent(run.id());
+    assert_eq!(
+        children.count().await.unwrap(),
+        1,
+        "the first is rolled back"
+    );
+
+    let never = flow.start(Pair, tale("never")).await.unwrap();
+    assert_eq!(ended(&never).await.status, InstanceStatus::Failed);
+    assert_eq!(flow.query().parent(never.id()).count().await.unwrap(), 0);
+
+    let outside = flow.start(Solo, tale(world.database.url())).await.unwrap();
+    let failure = ended(&outside).await.failure.unwrap().to_string();
+    assert!(
+        failure.contains("only inside `ctx.transaction`"),
+        "{failure}"
+    );
+    flow.close().await.unwrap();
+}
+
+async fn flow_db_at(url: &str) -> forktex::db::Db {
+    let options = forktex::db::DbOptions::new();
+    forktex::db::Db::connect(url, options).await.unwrap()
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 pub(crate) mod call;
 mod children;
 mod durable;
+mod spawn;
 mod transaction;
 
 use std::collections::VecDeque;
@@ -18,8 +19,9 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use call::Calls;
-pub use children::{CHILDREN_MAX, Child, ChildFailure, MapCall, SpawnCall, WaitCall};
+pub use children::{CHILDREN_MAX, Child, ChildFailure, MapCall, WaitCall};
 pub use durable::{AwaitSignal, AwaitSignalWithin, Sleep};
+pub use spawn::SpawnCall;
 
 use crate::identifier::{InstanceId, Namespace, NodeName, Version, WorkflowName};
 

@@ -80,6 +80,14 @@ pub(crate) trait Port: Send + Sync {
 
     /// The flow's database, where it has one.
     fn database(&self) -> Option<Db>;
+
+    /// Starts runs as a part of a transaction.
+    fn spawn_in<'a>(
+        &'a self,
+        transaction: &'a mut Transaction,
+        key: String,
+        spawn: Spawn,
+    ) -> BoxFuture<'a, Result<Vec<InstanceId>, StepFailure>>;
 }
 
 /// How a body reaches the executor of its run, and what is recorded of its calls.
@@ -115,6 +123,11 @@ impl Calls {
         outcome
     }
 
+    /// Whether the body is inside its transaction.
+    pub(crate) fn are_in_transaction(&self) -> bool {
+        self.in_transaction.load(Ordering::Relaxed)
+    }
+
     /// What is recorded under a key.
     pub(crate) fn answer(&self, key: &str) -> Option<&Answer> {
         self.answers.get(key)
@@ -122,7 +135,7 @@ impl Calls {
 
     /// Asks, and waits for the reply.
     pub(crate) async fn ask(&self, key: &str, ask: Ask) -> Result<Reply, StepError> {
-        if self.in_transaction.load(Ordering::Relaxed) {
+        if self.are_in_transaction() {
             return Err(StepError::fatal(
                 "a durable call inside `ctx.transaction`: make it before the transaction",
             ));

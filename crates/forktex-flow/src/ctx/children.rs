@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::Ctx;
 use super::call::{Ask, Calls, Reply, Spawn, diverged};
 use super::durable::key_of;
+use super::spawn::SpawnCall;
 use crate::definition::Workflow;
 use crate::error::failure::{RunFailure, StepFailure, StepFailureKind};
 use crate::error::{StepError, StepResult};
@@ -212,95 +213,14 @@ impl Ctx {
         )
     }
 
-    fn live_calls(&self) -> StepResult<&Calls> {
+    pub(super) fn live_calls(&self) -> StepResult<&Calls> {
         self.calls.as_ref().ok_or_else(|| {
             StepError::fatal("a test context spawns no runs: test the step with a flow in memory")
         })
     }
 }
 
-/// Starts a child; made by [`Ctx::spawn`]. Await it.
-#[must_use = "nothing is spawned until this is awaited"]
-pub struct SpawnCall<'a, S = Value> {
-    ctx: &'a Ctx,
-    spawn: Spawn,
-    fault: Option<StepError>,
-    key: Option<String>,
-    state: PhantomData<fn() -> S>,
-}
-
-impl<'a, S> SpawnCall<'a, S> {
-    fn new(
-        ctx: &'a Ctx,
-        workflow: String,
-        version: Option<Version>,
-        input: StepResult<Value>,
-    ) -> Self {
-        let (inputs, fault) = match input {
-            Ok(input) => (vec![input], None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
-        Self {
-            ctx,
-            spawn: Spawn {
-                workflow,
-                version,
-                inputs,
-                metadata: Map::new(),
-                concurrency: 1,
-            },
-            fault,
-            key: None,
-            state: PhantomData,
-        }
-    }
-
-    /// Names the child within the node. By default its workflow, its state, and its place among equal
-    /// ones do.
-    pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
-        self
-    }
-
-    /// Notes for people and queries on the child.
-    pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
-        self.spawn.metadata = metadata;
-        self
-    }
-
-    async fn spawn(self) -> StepResult<Child<S>> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
-        }
-        let calls = self.ctx.live_calls()?;
-        let spawn = self.spawn;
-        let stem = key_of(
-            self.key.as_deref(),
-            calls,
-            "spawn",
-            &spawn.workflow,
-            &spawn.inputs,
-        )?;
-        // Past the children of which a wait has noted that another is to take their place.
-        let mut key = stem.clone();
-        let mut again = 0;
-        while let Some(Answer::Children(children)) = calls.answer(&key)
-            && children
-                .iter()
-                .any(|child| calls.answer(&replaced(*child)).is_some())
-        {
-            again += 1;
-            key = format!("{stem} again {again}");
-        }
-        let children = spawned(calls, &key, spawn).await?;
-        match *children {
-            [child] => Ok(child.into()),
-            _ => Err(diverged(&key, "it spawned another number of runs")),
-        }
-    }
-}
-
-async fn spawned(calls: &Calls, key: &str, spawn: Spawn) -> StepResult<Vec<InstanceId>> {
+pub(super) async fn spawned(calls: &Calls, key: &str, spawn: Spawn) -> StepResult<Vec<InstanceId>> {
     match calls.ask(key, Ask::Spawn(spawn)).await? {
         Reply::Answer(Answer::Children(children)) => Ok(children),
         _ => Err(diverged(key, "it is one of another kind of call")),
@@ -308,17 +228,8 @@ async fn spawned(calls: &Calls, key: &str, spawn: Spawn) -> StepResult<Vec<Insta
 }
 
 /// The key under which it is noted that a child failed and another is to take its place.
-fn replaced(child: InstanceId) -> String {
+pub(super) fn replaced(child: InstanceId) -> String {
     format!("replaced {child}")
-}
-
-impl<'a, S: Send + 'static> IntoFuture for SpawnCall<'a, S> {
-    type Output = StepResult<Child<S>>;
-    type IntoFuture = BoxFuture<'a, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.spawn())
-    }
 }
 
 /// Waits for a child; made by [`Ctx::wait`]. Await it.

@@ -6,6 +6,7 @@ mod body;
 mod calls;
 mod commit;
 mod judge;
+mod newborn;
 mod port;
 mod transaction;
 
@@ -37,6 +38,7 @@ use crate::transition::{Awaited, Event, Snapshot, ending, transition};
 use body::in_time;
 use calls::PendingCalls;
 use judge::StateJudge;
+use newborn::Parent;
 use port::{BodyPort, CallRequest};
 
 /// The most bytes that a state may have.
@@ -344,7 +346,12 @@ impl Execution {
                 member: index,
                 requests: self.requests_sender.clone(),
                 beats: Arc::clone(&beats),
-                database: held.shared.store.database(),
+                parent: Parent {
+                    context: Arc::clone(&self.context),
+                    node: self.workflow.plan.name(member.node).clone(),
+                    visit: member.visit,
+                },
+                shared: Arc::clone(&held.shared),
             };
             let ctx = Ctx::new(
                 Arc::clone(&self.context),

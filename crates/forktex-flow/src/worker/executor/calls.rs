@@ -7,14 +7,12 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 use super::port::CallRequest;
-use super::{Course, Execution, STATE_BYTES_MAX, hand_back};
-use crate::ctx::call::{Ask, Reply, Spawn};
-use crate::error::failure::{StepFailure, StepFailureKind};
+use super::{Course, Execution, hand_back};
+use crate::ctx::call::{Ask, Reply};
 use crate::identifier::InstanceId;
 use crate::instance::journal::{Answer, Call, Entry};
 use crate::instance::outcome::Outcome;
-use crate::state::payload;
-use crate::store::{Birth, Letter, NewRun, RestsOn};
+use crate::store::{Letter, NewRun, RestsOn};
 use crate::transition::Event;
 use crate::worker::Held;
 
@@ -174,7 +172,7 @@ impl Execution {
                 let (name, timeout) = (name.clone(), *timeout);
                 self.wait_for_signal(held, request, name, timeout).await
             }
-            (Ask::Spawn(spawn), None) => match self.newborns(held, spawn, &request) {
+            (Ask::Spawn(spawn), None) => match self.newborns(held, &request, spawn) {
                 Ok(children) => {
                     let ids = children.iter().map(|child| child.instance_id).collect();
                     self.record_and_reply(held, request, Answer::Children(ids), children)
@@ -387,68 +385,6 @@ impl Execution {
     async fn unread(&self, held: &Held, error: &forktex_db::DbError) -> Course {
         tracing::warn!(%error, instance = %self.instance, "cannot read what a run waits for; handing it back");
         hand_back(held, &RestsOn::Worker, PAUSE_AFTER_ERROR).await
-    }
-
-    /// The runs that a call spawns, checked.
-    fn newborns(
-        &self,
-        held: &Held,
-        spawn: &Spawn,
-        request: &CallRequest,
-    ) -> Result<Vec<NewRun>, StepFailure> {
-        let fatal = |message: String| StepFailure::new(StepFailureKind::Fatal, &message);
-        let at = self
-            .snapshot
-            .visit(&self.workflow.plan, request.member)
-            .ok_or_else(|| fatal("the step has ended".to_owned()))?;
-        let catalog = &held.shared.catalog;
-        let found = catalog.find(&self.context.namespace, &spawn.workflow, spawn.version);
-        let (definition_id, workflow) = found.ok_or_else(|| {
-            fatal(format!(
-                "cannot spawn workflow `{}`: it is not registered with this worker",
-                spawn.workflow
-            ))
-        })?;
-        let inputs = spawn.inputs.iter().map(|input| {
-            let state = workflow.codec.decode(input.clone());
-            let input = state.and_then(|state| workflow.codec.encode(&state));
-            let input = input.map_err(|error| {
-                fatal(format!(
-                    "cannot spawn workflow `{}`: {error}",
-                    workflow.name
-                ))
-            })?;
-            payload::check(&input, STATE_BYTES_MAX).map_err(|error| {
-                fatal(format!(
-                    "cannot spawn workflow `{}`: {error}",
-                    workflow.name
-                ))
-            })?;
-            Ok(input)
-        });
-        let inputs = inputs.collect::<Result<Vec<_>, StepFailure>>()?;
-        // The key of a call belongs to the visit of its node.
-        let sibling_group = format!("{} {} {}", at.node, at.visit, request.key);
-        let newborn = |(place, input)| NewRun {
-            instance_id: InstanceId::generate(),
-            definition_id,
-            namespace: self.context.namespace.clone(),
-            workflow_name: workflow.name.clone(),
-            version: workflow.version,
-            input,
-            metadata: spawn.metadata.clone(),
-            triggered_by: "parent".to_owned(),
-            idempotency_key: None,
-            priority: 0,
-            worker_id: None,
-            deadline: None,
-            birth: Some(Birth {
-                parent_id: self.instance,
-                sibling_group: sibling_group.clone(),
-                waits_for_turn: place >= spawn.concurrency,
-            }),
-        };
-        Ok(inputs.into_iter().enumerate().map(newborn).collect())
     }
 }
 

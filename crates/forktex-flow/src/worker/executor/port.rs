@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
-use forktex_db::Db;
+use forktex_db::{Db, Transaction};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::ctx::call::{Ask, Port, Reply};
-use crate::error::failure::StepFailure;
+use super::newborn::Parent;
+use crate::ctx::call::{Ask, Port, Reply, Spawn};
+use crate::error::failure::{StepFailure, StepFailureKind};
+use crate::identifier::InstanceId;
+use crate::worker::Shared;
 
 /// A call on its way to the executor.
 pub(super) struct CallRequest {
@@ -23,7 +26,8 @@ pub(super) struct BodyPort {
     pub(super) member: usize,
     pub(super) requests: mpsc::UnboundedSender<CallRequest>,
     pub(super) beats: Arc<Notify>,
-    pub(super) database: Option<Db>,
+    pub(super) parent: Parent,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Port for BodyPort {
@@ -51,6 +55,30 @@ impl Port for BodyPort {
     }
 
     fn database(&self) -> Option<Db> {
-        self.database.clone()
+        self.shared.store.database()
+    }
+
+    fn spawn_in<'a>(
+        &'a self,
+        transaction: &'a mut Transaction,
+        key: String,
+        spawn: Spawn,
+    ) -> BoxFuture<'a, Result<Vec<InstanceId>, StepFailure>> {
+        Box::pin(async move {
+            let children = self.parent.newborns(&self.shared, &key, &spawn)?;
+            for child in &children {
+                let started = self.shared.store.start_in(transaction, child).await;
+                started.map_err(|error| {
+                    let message = format!("cannot spawn workflow `{}`: {error}", spawn.workflow);
+                    StepFailure::new(StepFailureKind::Error, &message)
+                })?;
+            }
+            let shared = Arc::clone(&self.shared);
+            transaction.after_commit(async move {
+                shared.wake.notify_one();
+                shared.announcer.ready();
+            });
+            Ok(children.iter().map(|child| child.instance_id).collect())
+        })
     }
 }
