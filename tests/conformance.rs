@@ -59,5 +59,8 @@ mod refusal;
 #[path = "conformance/schedule.rs"]
 mod schedule;
 
+#[path = "conformance/telemetry.rs"]
+mod telemetry;
+
 #[path = "conformance/vault.rs"]
 mod vault;

@@ -35,6 +35,7 @@
 //! | draw a workflow, or a run | [`WorkflowHandle::drawing`], [`WorkflowHandle::drawing_of`] |
 //! | give steps a client | [`Resource`], [`FlowBuilder::resource`] |
 //! | test a step without Postgres | call it, with [`Ctx::for_test`] |
+//! | test a workflow without Postgres | [`Flow::in_memory`], [`VirtualClock`], [`Fault`] |
 //!
 //! Workflows are found at link time. A crate that nothing names is dropped by the linker, and its
 //! workflows with it: write `use my_workflows as _;`, or [`FlowBuilder::register`] them.
@@ -88,6 +89,10 @@
 //! ```
 //!
 #![doc = include_str!("docs/waits.md")]
+//!
+#![doc = include_str!("docs/testing.md")]
+//!
+#![doc = include_str!("docs/telemetry.md")]
 
 extern crate self as forktex_flow;
 
@@ -115,6 +120,7 @@ mod store;
 
 mod handle;
 pub mod query;
+mod telemetry;
 
 mod driver;
 mod worker;

@@ -166,7 +166,7 @@ const MODULES: [&[&str]; 8] = [
     &["compile"],
     &["registry", "transition"],
     &["store"],
-    &["query", "handle", "catalog"],
+    &["query", "handle", "catalog", "telemetry"],
     &["worker", "driver"],
     &["flow"],
 ];

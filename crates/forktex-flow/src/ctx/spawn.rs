@@ -86,7 +86,7 @@ impl<'a, S> SpawnCall<'a, S> {
     /// # struct Parcel { order: i64 }
     /// # #[step]
     /// # async fn pack(_ctx: &Ctx, _state: &Parcel) -> StepResult<ParcelUpdate> { Ok(Parcel::update()) }
-    /// # #[pipeline(name = "shop.parcel", version = 1, state = Parcel, steps = [pack])]
+    /// # #[pipeline(name = "shop.parcel.send", version = 1, state = Parcel, steps = [pack])]
     /// # struct SendParcel;
     ///
     /// #[derive(State, Clone, Serialize, Deserialize)]

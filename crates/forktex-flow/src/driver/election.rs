@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::identifier::WorkerId;
 use crate::store::{Candidate, Pulse};
+use crate::telemetry;
 
 /// The age from which a leader that does not renew its row is taken for dead.
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(2);
@@ -51,7 +52,7 @@ pub(super) async fn run(
             Action::Nothing => {}
             Action::StepDown => {
                 tracing::warn!("another process leads now");
-                leading.send_replace(false);
+                tell(&leading, false);
                 if let Some(worker) = leads_as.take() {
                     candidate.step_down(worker).await;
                 }
@@ -64,7 +65,7 @@ pub(super) async fn run(
                     Ok(Ok(true)) => {
                         tracing::info!("this process leads");
                         leads_as = Some(worker);
-                        leading.send_replace(true);
+                        tell(&leading, true);
                         // A pulse that was sent before the row was written does not count.
                         pulses.mark_unchanged();
                     }
@@ -77,10 +78,15 @@ pub(super) async fn run(
             }
         }
     }
-    leading.send_replace(false);
+    tell(&leading, false);
     if let Some(worker) = leads_as {
         candidate.step_down(worker).await;
     }
+}
+
+fn tell(leading: &watch::Sender<bool>, leads: bool) {
+    telemetry::leading(leads);
+    leading.send_replace(leads);
 }
 
 #[cfg(test)]

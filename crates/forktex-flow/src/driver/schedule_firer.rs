@@ -27,6 +27,7 @@ use crate::schedule::input::MakeInput;
 use crate::state::payload;
 use crate::store::schedules::{DueSchedule, FiringToWrite, ScheduleStore};
 use crate::store::{NewRun, Pulse};
+use crate::telemetry;
 
 /// How long a schedule must be due before a process that does not lead fires it.
 const STAND_IN_AFTER: time::Duration = time::Duration::seconds(2);
@@ -164,6 +165,7 @@ impl Schedules {
             }
             (Some(0), None) => {}
             (Some(count), None) => {
+                telemetry::runs_started(name, "schedule", count as u64);
                 tracing::debug!(workflow = %name, count, "fired");
                 (self.on_started)();
             }

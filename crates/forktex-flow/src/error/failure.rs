@@ -49,6 +49,20 @@ pub enum StepFailureKind {
 }
 
 impl StepFailureKind {
+    /// The word for it in metrics and spans.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Fatal => "fatal",
+            Self::Panic => "panic",
+            Self::Timeout => "timeout",
+            Self::Payload => "payload",
+            Self::WorkerLost => "worker_lost",
+            Self::Diverged => "diverged",
+            Self::ChildFailed => "child_failed",
+        }
+    }
+
     /// Whether another attempt may be made, as far as the kind decides it.
     pub(crate) fn is_retryable(self) -> bool {
         !matches!(self, Self::Fatal | Self::Diverged | Self::ChildFailed)

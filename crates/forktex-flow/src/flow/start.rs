@@ -27,6 +27,7 @@ use crate::state::{StateError, encode, payload};
 use crate::store::definitions::Guarded;
 use crate::store::notice::Notice;
 use crate::store::{ClaimedRun, FIRST_EPOCH, NewRun, Started, Store};
+use crate::telemetry;
 use crate::worker::group_commit::{GroupCommit, Pending};
 use crate::worker::{Reservation, STATE_BYTES_MAX};
 
@@ -369,6 +370,9 @@ impl Flow {
                 Some(outcome)
             }
         };
+        if let Some(Ok(Started::Claimed { .. } | Started::Ready)) = &outcome {
+            telemetry::runs_started(&workflow.name, "manual", 1);
+        }
         match outcome {
             Some(Ok(Started::Claimed { .. })) => Ok(instance_id),
             Some(Ok(Started::Ready)) => {

@@ -5,7 +5,7 @@
 //! alone pays one round trip. A caller is answered only after its commit.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forktex_db::DbError;
 use futures_util::future::{BoxFuture, join_all};
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::group_commit::{self, GroupCommit};
 use crate::store::{Checkpoint, Committed, Store};
+use crate::telemetry;
 
 /// The most checkpoints that one statement commits.
 const BATCH_MAX: usize = 256;
@@ -66,8 +67,10 @@ fn commit(store: &dyn Store, mut batch: Vec<Pending>) -> BoxFuture<'_, ()> {
     Box::pin(async move {
         let checkpoints: Vec<Checkpoint> =
             batch.iter().map(|pending| pending.item.clone()).collect();
+        let began_at = Instant::now();
         match store.commit_batch(&checkpoints).await {
             Ok(outcomes) => {
+                telemetry::checkpoints_committed(checkpoints.len(), began_at.elapsed());
                 let mut passed_over = Vec::new();
                 for (pending, outcome) in batch.into_iter().zip(outcomes) {
                     match outcome {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Held, Shared, executor};
 use crate::clock::GRACE_PERIOD_DEFAULT;
 use crate::identifier::DefinitionId;
+use crate::telemetry;
 
 /// The most runs that one statement claims.
 const CLAIM_MAX: usize = 1_000;
@@ -130,6 +131,7 @@ async fn fill(
         if let (Some(run), Some(permit)) = (suspects.into_iter().next(), permits.pop()) {
             let mut held = Held::under(Arc::clone(shared), incarnation, run.instance_id, run.epoch);
             held.suspect_permit = Some(suspect_permit);
+            telemetry::runs_claimed(1);
             executor::spawn(held, run, permit);
             return Ok(true);
         }
@@ -139,6 +141,7 @@ async fn fill(
         .store
         .claim_ready(incarnation.worker_id, definitions, limit)
         .await?;
+    telemetry::runs_claimed(claimed.len());
     let is_full = claimed.len() == permits.len();
     for (run, permit) in claimed.into_iter().zip(permits) {
         let held = Held::under(

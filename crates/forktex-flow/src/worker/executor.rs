@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tracing::{Instrument as _, Span};
 
 use super::fault::Attempt;
 use super::incarnation::RunTokens;
@@ -34,6 +35,7 @@ use crate::state::erased::AnyState;
 use crate::state::payload;
 use crate::step::retry::RetryPolicy;
 use crate::store::{ClaimedRun, RestsOn, Then};
+use crate::telemetry;
 use crate::transition::{Awaited, Event, Snapshot, ending, transition};
 use body::in_time;
 use calls::PendingCalls;
@@ -102,6 +104,7 @@ struct InFlight {
     member: usize,
     started_at: Instant,
     abort: AbortHandle,
+    span: Span,
 }
 
 /// Where the run is after something was committed.
@@ -366,6 +369,7 @@ impl Execution {
                 },
                 Some(Calls::new(Arc::clone(&member.answers), Arc::new(port))),
             );
+            let span = telemetry::attempt_span(&ctx);
             let body = Arc::clone(undo.map_or(&binding.body, |undo| &undo.body));
             let policy = self.policy(member.node);
             let (timeout, heartbeat) = (policy.timeout, policy.heartbeat);
@@ -378,7 +382,7 @@ impl Execution {
                 })
             });
             let fault = fault.map(|fault| (fault, Arc::clone(&held.incarnation)));
-            let task = self.bodies.spawn(async move {
+            let task = async move {
                 let running = async {
                     let body = body(ctx, state, resources);
                     match fault {
@@ -387,11 +391,13 @@ impl Execution {
                     }
                 };
                 in_time(running, timeout, heartbeat, &beats).await
-            });
+            };
+            let task = self.bodies.spawn(task.instrument(span.clone()));
             let in_flight = InFlight {
                 member: index,
                 started_at: Instant::now(),
                 abort: task.clone(),
+                span,
             };
             self.in_flight.insert(task.id(), in_flight);
         }
@@ -409,12 +415,13 @@ impl Execution {
                 (id, Err(failure))
             }
         };
-        let InFlight {
-            member, started_at, ..
-        } = self.in_flight.remove(&id)?;
+        let body = self.in_flight.remove(&id)?;
+        let member = body.member;
         self.pending_calls.forget(member);
-        let elapsed = started_at.elapsed();
-        Some(match result.and_then(|delta| self.checked(delta)) {
+        let elapsed = body.started_at.elapsed();
+        let result = result.and_then(|delta| self.checked(delta));
+        self.tell_of_attempt(&body, result.as_ref().map(|_| ()));
+        Some(match result {
             Ok(delta) => Event::Completed {
                 member,
                 elapsed,
@@ -422,6 +429,19 @@ impl Execution {
             },
             Err(failure) => self.failed(member, elapsed, failure),
         })
+    }
+
+    /// Tells those who observe the process that an attempt has ended.
+    fn tell_of_attempt(&self, body: &InFlight, outcome: Result<(), &StepFailure>) {
+        if let Err(failure) = outcome {
+            telemetry::attempt_failed(&body.span, failure);
+        }
+        let Some(member) = self.snapshot.member(body.member) else {
+            return;
+        };
+        let node = self.workflow.plan.name(member.node);
+        let took = body.started_at.elapsed();
+        telemetry::attempt_ended(&self.workflow.name, node, outcome, took);
     }
 
     /// How what runs at a node now is retried.

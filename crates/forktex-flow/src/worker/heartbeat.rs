@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use crate::store::{Heart, Pulse};
+use crate::telemetry;
 
 /// The time between two pulses.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -116,6 +117,8 @@ async fn begin_again(shared: &Shared) {
 }
 
 async fn act_on(shared: &Arc<Shared>, pulse: &Pulse, may_judge: bool) -> Result<(), DbError> {
+    let free = u32::try_from(shared.slots.available_permits()).unwrap_or(u32::MAX);
+    telemetry::slots_in_use(shared.options.slots.saturating_sub(free));
     let incarnation = shared.incarnations.current();
     for (instance, left) in &pulse.cancelling {
         if left.is_zero() {
@@ -140,6 +143,7 @@ async fn act_on(shared: &Arc<Shared>, pulse: &Pulse, may_judge: bool) -> Result<
             }
         }
         if released > 0 {
+            telemetry::runs_lost(released);
             tracing::info!(released, "took runs from workers whose lease is over");
             shared.suspects_ready.store(true, Ordering::Relaxed);
             shared.wake.notify_one();

@@ -11,6 +11,7 @@ use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::instance::InstanceStatus;
 use crate::instance::journal::Entry;
 use crate::store::{Checkpoint, Committed, Rest, RestsOn, Then};
+use crate::telemetry;
 use crate::transition::{Event, Position, cancelled};
 use crate::worker::Held;
 use crate::worker::checkpoint_writer::NotCommitted;
@@ -184,6 +185,9 @@ impl Execution {
             let is_told = checkpoint.entries.iter().any(Entry::is_told);
             held.shared.announcer.progressed(self.instance, is_told);
         }
+        for child in &checkpoint.children {
+            telemetry::runs_started(&child.workflow_name, "parent", 1);
+        }
         match &checkpoint.then {
             Then::Continue => Course::GoesOn,
             Then::Wait(rest) => {
@@ -198,6 +202,7 @@ impl Execution {
             }
             Then::End { status, .. } => {
                 self.tokens.told.cancel();
+                telemetry::run_ended(&self.workflow.name, *status);
                 held.shared.announcer.ended(self.instance);
                 if self.is_child || *status == InstanceStatus::Cancelled {
                     held.shared.deliver_soon();

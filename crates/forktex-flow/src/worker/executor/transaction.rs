@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Commits a step's own writes with its checkpoint: outside the batches, in the step's transaction.
 
-use std::time::Duration;
-
 use forktex_db::{DbError, Transaction};
 
-use super::{Course, Execution, end_of};
+use super::{Course, Execution, InFlight, end_of};
 use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::state::delta::Delta;
 use crate::store::{Committed, Then};
@@ -21,13 +19,15 @@ impl Execution {
         transaction: Transaction,
         delta: Delta,
     ) -> Course {
-        let Some(elapsed) = self.end_body(member) else {
+        let Some(body) = self.end_body(member) else {
             return Course::GoesOn;
         };
+        let elapsed = body.started_at.elapsed();
         let delta = match self.checked(delta) {
             Ok(delta) => delta,
-            Err(failure) => return self.fail_member(held, member, elapsed, failure).await,
+            Err(failure) => return self.fail_member(held, &body, failure).await,
         };
+        self.tell_of_attempt(&body, Ok(()));
         let before = (self.snapshot.clone(), self.state.clone());
         let entries = self.decide(Event::Completed {
             member,
@@ -81,29 +81,29 @@ impl Execution {
                 (self.snapshot, self.state) = before;
                 let message = format!("the step's transaction was not committed: {error}");
                 let failure = StepFailure::new(StepFailureKind::Error, &message);
-                self.fail_member(held, member, elapsed, failure).await
+                self.fail_member(held, &body, failure).await
             }
         }
     }
 
-    /// Stops a member's body. Returns how long it ran, if it was running.
-    fn end_body(&mut self, member: usize) -> Option<Duration> {
+    /// Stops a member's body, if it was running.
+    fn end_body(&mut self, member: usize) -> Option<InFlight> {
         let mut bodies = self.in_flight.iter();
         let id = bodies.find(|(_, body)| body.member == member)?.0;
         let body = self.in_flight.remove(&id.clone())?;
         body.abort.abort();
         self.pending_calls.forget(member);
-        Some(body.started_at.elapsed())
+        Some(body)
     }
 
     async fn fail_member(
         &mut self,
         held: &mut Held,
-        member: usize,
-        elapsed: Duration,
+        body: &InFlight,
         failure: StepFailure,
     ) -> Course {
-        let event = self.failed(member, elapsed, failure);
+        self.tell_of_attempt(body, Err(&failure));
+        let event = self.failed(body.member, body.started_at.elapsed(), failure);
         let entries = self.decide(event);
         self.commit(held, entries).await
     }

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! What an operator sees of a process: its metrics and its spans.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use forktex::flow::prelude::*;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use crate::stage::{Memory, Stage};
+use crate::tale::{Cast, Pair, fail_up_to, line, tale};
+use crate::world::ended;
+
+type Fields = BTreeMap<String, String>;
+
+/// Keeps the fields of the spans of steps.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<BTreeMap<u64, Fields>>>);
+
+struct Noting<'a>(&'a mut Fields);
+
+impl Visit for Noting<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let text = format!("{value:?}").trim_matches('"').to_owned();
+        self.0.insert(field.name().to_owned(), text);
+    }
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Spans {
+    fn register_callsite(&self, _: &'static tracing::Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        if attributes.metadata().name() == "step" {
+            let mut fields = Fields::new();
+            attributes.record(&mut Noting(&mut fields));
+            self.0.lock().unwrap().insert(id.into_u64(), fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        if let Some(fields) = self.0.lock().unwrap().get_mut(&id.into_u64()) {
+            values.record(&mut Noting(fields));
+        }
+    }
+}
+
+/// The counters by their names and labels, and how many values each histogram got.
+fn measured(snapshotter: &Snapshotter) -> BTreeMap<String, u64> {
+    let taken = snapshotter.snapshot().into_vec().into_iter();
+    let measured = taken.map(|(key, _, _, value)| {
+        let labels = key.key().labels();
+        let labels: Vec<String> = labels
+            .map(|label| format!("{}={}", label.key(), label.value()))
+            .collect();
+        let value = match value {
+            DebugValue::Counter(count) => count,
+            DebugValue::Histogram(values) => values.len() as u64,
+            DebugValue::Gauge(_) => 0,
+        };
+        (format!("{} {}", key.key().name(), labels.join(" ")), value)
+    });
+    measured.collect()
+}
+
+#[tokio::test]
+async fn a_process_tells_of_its_runs_attempts_and_checkpoints_and_no_words_of_a_failure() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let spans = Spans::default();
+    let subscriber = tracing_subscriber::registry().with(spans.clone());
+    let _listening = tracing::subscriber::set_default(subscriber);
+
+    let world = Memory::create().await;
+    let cast = Cast::default().on("first", |ctx, told| async move {
+        match told.title.as_str() {
+            "password1" => Err(StepError::fatal("password1 is wrong")),
+            "child" => line(&ctx),
+            _ => {
+                let child = ctx.spawn(Pair, tale("child")).await?;
+                ctx.wait(child).await?;
+                fail_up_to(1, ctx).await
+            }
+        }
+    });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let done = ended(&flow.start(Pair, tale("parent")).await.unwrap()).await;
+    assert_eq!(done.status, InstanceStatus::Completed);
+    let failed = ended(&flow.start(Pair, tale("password1")).await.unwrap()).await;
+    assert_eq!(failed.status, InstanceStatus::Failed);
+    flow.close().await.unwrap();
+
+    let measured = measured(&snapshotter);
+    let count = |name: &str| measured.get(name).copied().unwrap_or_default();
+    for (name, expected) in [
+        (
+            "forktex_flow_runs_started_total workflow=tale.pair trigger=manual",
+            2,
+        ),
+        (
+            "forktex_flow_runs_started_total workflow=tale.pair trigger=parent",
+            1,
+        ),
+        (
+            "forktex_flow_runs_ended_total workflow=tale.pair status=completed",
+            2,
+        ),
+        (
+            "forktex_flow_runs_ended_total workflow=tale.pair status=failed",
+            1,
+        ),
+        (
+            "forktex_flow_attempts_total workflow=tale.pair node=first outcome=completed",
+            2,
+        ),
+        (
+            "forktex_flow_attempts_total workflow=tale.pair node=first outcome=failed",
+            2,
+        ),
+        (
+            "forktex_flow_attempts_total workflow=tale.pair node=second outcome=completed",
+            2,
+        ),
+        (
+            "forktex_flow_attempt_seconds workflow=tale.pair node=first",
+            4,
+        ),
+    ] {
+        assert_eq!(count(name), expected, "{name} of {measured:#?}");
+    }
+    for name in [
+        "forktex_flow_checkpoint_batch ",
+        "forktex_flow_checkpoint_seconds ",
+    ] {
+        assert!(count(name) >= 4, "{name} of {measured:#?}");
+    }
+    assert!(
+        measured.contains_key("forktex_flow_slots_in_use "),
+        "{measured:#?}"
+    );
+    assert!(
+        measured.contains_key("forktex_flow_leading "),
+        "{measured:#?}"
+    );
+
+    let spans = spans.0.lock().unwrap();
+    let id = failed.instance_id.to_string();
+    let of_failed: Vec<&Fields> = spans
+        .values()
+        .filter(|fields| fields["forktex.run.id"] == id)
+        .collect();
+    let [fields] = &of_failed[..] else {
+        panic!("not one attempt: {spans:#?}");
+    };
+    for (field, expected) in [
+        ("otel.name", "tale.pair first"),
+        ("otel.kind", "internal"),
+        ("otel.status_code", "ERROR"),
+        ("error.type", "fatal"),
+        ("forktex.workflow.name", "tale.pair"),
+        ("forktex.workflow.version", "1"),
+        ("forktex.node.name", "first"),
+        ("forktex.node.visit", "1"),
+        ("forktex.node.attempt", "1"),
+    ] {
+        assert_eq!(fields[field], expected, "{field} of {fields:?}");
+    }
+    assert!(!format!("{spans:?}").contains("password1"), "{spans:#?}");
+}
