@@ -76,6 +76,8 @@ pub(crate) enum Started {
         instance_id: InstanceId,
         is_same: bool,
     },
+    /// The idempotency key is taken by a run whose input cannot be opened here, to be compared.
+    Incomparable { error: DbError },
 }
 
 /// A run that a worker now owns.
@@ -98,6 +100,8 @@ pub(crate) struct ClaimedRun {
     pub(crate) lost_attempts: u32,
     /// The database's clock at the claim.
     pub(crate) claimed_at: OffsetDateTime,
+    /// Why what is stored of it cannot be read here; the input and the journal are of no use then.
+    pub(crate) unreadable: Option<DbError>,
 }
 
 /// Entries of one run, to be committed together with what they lead to.

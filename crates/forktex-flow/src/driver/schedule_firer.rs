@@ -24,7 +24,7 @@ use crate::compile::CompiledWorkflow;
 use crate::identifier::{DefinitionId, InstanceId, Namespace};
 use crate::schedule::firing::decide;
 use crate::schedule::input::MakeInput;
-use crate::state::payload;
+use crate::state::payload::{self, SEALED_TEXT_MARK};
 use crate::store::schedules::{DueSchedule, FiringToWrite, ScheduleStore};
 use crate::store::{NewRun, Pulse};
 
@@ -226,7 +226,9 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 /// An error as it can be stored: short, and without NUL.
 fn kept(error: &str) -> String {
-    let characters = error.chars().filter(|character| *character != '\0');
+    let characters = error
+        .chars()
+        .filter(|character| !['\0', SEALED_TEXT_MARK].contains(character));
     characters.take(ERROR_CHARACTERS_MAX).collect()
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use forktex_db::sqlx::PgPool;
-use forktex_db::{Db, DbOptions};
+use forktex_db::{ColumnCipher, Db, DbOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::background::{Background, Notices};
@@ -76,6 +76,7 @@ pub struct FlowBuilder {
     election: Election,
     retention: Retention,
     listens: bool,
+    payload_cipher: Option<Arc<dyn ColumnCipher>>,
 }
 
 impl FlowBuilder {
@@ -95,6 +96,7 @@ impl FlowBuilder {
             election: Election::default(),
             retention: Retention::new(),
             listens: true,
+            payload_cipher: None,
         }
     }
 
@@ -173,6 +175,12 @@ impl FlowBuilder {
         self
     }
 
+    #[doc = include_str!("../docs/payload_cipher.md")]
+    pub fn payload_cipher(mut self, cipher: impl ColumnCipher + 'static) -> Self {
+        self.payload_cipher = Some(Arc::new(cipher));
+        self
+    }
+
     /// Checks every declaration and connects. Writes nothing.
     ///
     /// # Errors
@@ -200,7 +208,12 @@ impl FlowBuilder {
             DatabaseSource::Url(url) => (Db::connect(&url, self.db_options).await?, true),
             DatabaseSource::Borrowed(db) => (db, false),
         };
-        let store = Arc::new(PostgresStore::new(db.clone(), &self.schema)?);
+        let mut store = PostgresStore::new(db.clone(), &self.schema)?;
+        let seals_payloads = self.payload_cipher.is_some();
+        if let Some(cipher) = self.payload_cipher {
+            store = store.sealed_by(cipher);
+        }
+        let store = Arc::new(store);
         let registry = Arc::new(registry);
         let stop = CancellationToken::new();
         let (notices, queue) = Notices::channel();
@@ -208,6 +221,7 @@ impl FlowBuilder {
         let access = Arc::new(Access {
             store: Arc::clone(&store) as Arc<dyn Store>,
             registry: Arc::clone(&registry),
+            seals_payloads,
             endings: Endings::new(),
             cancel_notice: {
                 let notices = notices.clone();

@@ -118,6 +118,9 @@ impl Execution {
             .get(run.definition_id)
             .ok_or_else(|| "its workflow is not here".to_owned())
             .and_then(|workflow| {
+                if let Some(error) = &run.unreadable {
+                    return Err(error.to_string());
+                }
                 rebuild(&workflow, run.input.clone(), &run.journal)
                     .map(|rebuilt| (workflow, rebuilt))
             });

@@ -4,10 +4,11 @@
 
 use std::time::{Duration, Instant};
 
+use forktex_db::DbError;
 use time::OffsetDateTime;
 
 use super::port::CallRequest;
-use super::{Course, Execution, STATE_BYTES_MAX, hand_back};
+use super::{Course, Execution, STATE_BYTES_MAX, UNREADABLE_REST, hand_back};
 use crate::ctx::call::{Ask, Reply, Spawn};
 use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::identifier::InstanceId;
@@ -384,9 +385,15 @@ impl Execution {
         }
     }
 
-    async fn unread(&self, held: &Held, error: &forktex_db::DbError) -> Course {
+    async fn unread(&self, held: &Held, error: &DbError) -> Course {
         tracing::warn!(%error, instance = %self.instance, "cannot read what a run waits for; handing it back");
-        hand_back(held, &RestsOn::Worker, PAUSE_AFTER_ERROR).await
+        match error {
+            // Reading it again here would not help.
+            DbError::Sealed { .. } | DbError::Unreadable { .. } => {
+                hand_back(held, &RestsOn::Reader, UNREADABLE_REST).await
+            }
+            _ => hand_back(held, &RestsOn::Worker, PAUSE_AFTER_ERROR).await,
+        }
     }
 
     /// The runs that a call spawns, checked.
