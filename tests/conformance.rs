@@ -55,5 +55,9 @@ mod refusal;
 #[path = "conformance/schedule.rs"]
 mod schedule;
 
+#[path = "conformance/keys.rs"]
+mod keys;
+#[path = "conformance/sealed.rs"]
+mod sealed;
 #[path = "conformance/vault.rs"]
 mod vault;

@@ -46,7 +46,7 @@ impl PostgresStore {
         for row in &rows {
             let sequence: i64 = row.try_get("sequence")?;
             if fork.sequences.contains(&sequence) {
-                let recorded = journal_row::recorded(row, &self.sealing)?;
+                let recorded = journal_row::told(row, &self.sealing)?;
                 let place = i64::try_from(payloads.len()).unwrap_or(i64::MAX);
                 let columns = JournalColumns::of(
                     &recorded.entry,
@@ -122,7 +122,7 @@ impl ControlStore for PostgresStore {
             .fetch_all(self.db.pool())
             .await?;
         rows.iter()
-            .map(|row| journal_row::recorded(row, &self.sealing))
+            .map(|row| journal_row::told(row, &self.sealing))
             .collect()
     }
 }

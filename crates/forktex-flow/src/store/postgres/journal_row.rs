@@ -178,18 +178,30 @@ fn payload(entry: &Entry) -> Option<Payload> {
     Some(payload)
 }
 
-/// Reads one journal row. The error names what breaks an invariant.
+/// Reads one journal row for those who follow the run: the reason in it, too, is opened.
+pub(crate) fn told(row: &PgRow, sealing: &Sealing) -> Result<Recorded, DbError> {
+    let mut recorded = recorded(row, sealing)?;
+    if let Entry::RunCancelled { reason }
+    | Entry::CompensationBegan {
+        by: EndedBy::Cancellation(reason),
+    } = &mut recorded.entry
+    {
+        let cell = Cell::Reason(InstanceId(row.try_get("instance_id")?));
+        *reason = sealing.open_text(cell, std::mem::take(reason))?;
+    }
+    Ok(recorded)
+}
+
+/// Reads one journal row. A reason in it stays as it is stored, so that a worker without the key can
+/// carry it on. The error names what breaks an invariant.
 pub(crate) fn recorded(row: &PgRow, sealing: &Sealing) -> Result<Recorded, DbError> {
     let run = InstanceId(row.try_get("instance_id")?);
     let sequence: i64 = row.try_get("sequence")?;
     let payload: Option<&str> = row.try_get("payload")?;
-    let mut payload: Payload = match payload {
+    let payload: Payload = match payload {
         Some(text) => sealing.read(Cell::Entry { run, sequence }, text)?,
         None => Payload::default(),
     };
-    if let Some(reason) = payload.reason.take() {
-        payload.reason = Some(sealing.open_text(Cell::Reason(run), reason)?);
-    }
     let kind: i16 = row.try_get("kind")?;
     let number = |column| -> Result<u32, DbError> {
         u32::try_from(row.try_get::<i32, _>(column)?).map_err(|_| unreadable(column))
