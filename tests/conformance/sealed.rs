@@ -8,19 +8,20 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use forktex::db::sqlx::{self, AssertSqlSafe};
-use forktex::db::{CipherError, CipherErrorKind, ColumnCipher, Place};
+use forktex::db::{CipherError, CipherErrorKind, ColumnCipher, Db, DbOptions, Place};
 use forktex::flow::definition::Declaration;
 use forktex::flow::definition::binding::Node;
 use forktex::flow::definition::pipeline::Pipeline;
 use forktex::flow::prelude::*;
 use forktex::flow::query::InstanceQuery;
 use forktex::flow::{
-    EventKind, FlowBuilder, QueryError, Sent, SignalError, StartError, Version, Workflow,
+    EventKind, FlowBuilder, QueryError, Retention, Sent, SignalError, StartError, Version, Workflow,
 };
 use forktex::vault::{Key, Vault};
 
 use crate::compensation::Saga;
 use crate::mail::{Listening, told};
+use crate::retention::age;
 use crate::schedule::{make_due, new_year, until_moved_on};
 use crate::signal::until_waiting;
 use crate::tale::{Cast, Pair, Solo, Tale, TaleUpdate, act, line, tale};
@@ -209,7 +210,9 @@ async fn columns_after_a_life(
     builder: FlowBuilder,
     gate: &Gate,
 ) -> BTreeSet<String> {
-    let flow = registered(builder).build().await.unwrap();
+    let retention = Retention::new().completed(Duration::from_hours(1));
+    let flow = registered(builder).retention(retention);
+    let flow = flow.build().await.unwrap();
     flow.start_driver().await.unwrap();
 
     let calls = flow.start(Solo, titled("calls"));
@@ -264,6 +267,7 @@ async fn columns_after_a_life(
     attempts_and_forks(&flow).await;
     listens(&flow).await;
     schedules(world, &flow).await;
+    in_a_transaction(world, &flow).await;
 
     let all = flow.query().limit(1_000).fetch(None).await.unwrap();
     assert!(all.items.len() >= 12, "{}", all.items.len());
@@ -271,6 +275,12 @@ async fn columns_after_a_life(
         assert!(run.input["title"].as_str().unwrap().starts_with(MARKER));
     }
     columns.extend(columns_with_marker(world).await);
+
+    age(world).await;
+    let completed = flow.query().status([InstanceStatus::Completed]);
+    let count = completed.count().await.unwrap();
+    assert_eq!(flow.prune().await.unwrap(), count);
+    assert_eq!(completed.count().await.unwrap(), 0);
     flow.close().await.unwrap();
     columns
 }
@@ -325,6 +335,23 @@ async fn schedules(world: &World, flow: &Flow) {
     .await;
 }
 
+async fn in_a_transaction(world: &World, flow: &Flow) {
+    let db = Db::connect(world.database.url(), DbOptions::new())
+        .await
+        .unwrap();
+    let run = flow.start(Listening, tale(MARKER)).await.unwrap();
+    let other = db
+        .transaction(async |tx| -> Result<Run<Tale>, FlowError> {
+            run.send(told(MARKER, 3)).in_transaction(tx).await?;
+            Ok(flow.start(Pair, tale(MARKER)).in_transaction(tx).await?)
+        })
+        .await
+        .unwrap();
+    assert_eq!(ended(&run).await.state.total, 3);
+    assert_eq!(ended(&other).await.state.lines, ["first", "second"]);
+    db.close().await;
+}
+
 fn set(columns: &[&str]) -> BTreeSet<String> {
     columns.iter().map(|column| (*column).to_owned()).collect()
 }
@@ -373,7 +400,10 @@ async fn with_a_cipher_of_the_service_no_column_but_the_metadata_shows_what_runs
 }
 
 async fn sealed_flow(world: &World) -> Flow {
-    let vault = Vault::from_key(&Key::generate().unwrap());
+    flow_with(world, Vault::from_key(&Key::generate().unwrap())).await
+}
+
+async fn flow_with(world: &World, vault: Vault) -> Flow {
     let builder = registered(world.builder("worker", Cast::default()));
     builder.payload_cipher(vault).build().await.unwrap()
 }
@@ -381,10 +411,15 @@ async fn sealed_flow(world: &World) -> Flow {
 #[tokio::test]
 async fn starts_and_signals_under_one_key_are_compared_as_without_a_cipher() {
     let world = World::create().await;
-    let flow = sealed_flow(&world).await;
-    let start = |title: &str| flow.start(Listening, tale(title)).idempotency_key("k");
-    // At once, so that they share their statements.
-    let (one, two, three) = tokio::join!(start("same"), start("same"), start("same"));
+    let vault = Vault::from_key(&Key::generate().unwrap());
+    let flow = flow_with(&world, vault.clone()).await;
+    let elsewhere = flow_with(&world, vault).await;
+    let start_by =
+        |flow: &Flow, title: &str| flow.start(Listening, tale(title)).idempotency_key("k");
+    let start = |title: &str| start_by(&flow, title);
+    // At once, so that some share their statement and some do not.
+    let (one, two, three) =
+        tokio::join!(start("same"), start("same"), start_by(&elsewhere, "same"),);
     let run = one.unwrap();
     assert_eq!(
         (two.unwrap().id(), three.unwrap().id()),
@@ -400,7 +435,9 @@ async fn starts_and_signals_under_one_key_are_compared_as_without_a_cipher() {
     assert_eq!(by_name.id(), run.id());
 
     let send = |line: &str| run.send(told(line, 1)).idempotency_key("m");
-    let (one, two) = tokio::join!(send("same"), send("same"));
+    let far: Run = elsewhere.handle(run.id());
+    let far = far.send(told("same", 1)).idempotency_key("m");
+    let (one, two) = tokio::join!(send("same"), far);
     let mut sent = [one.unwrap(), two.unwrap()];
     sent.sort_by_key(|sent| *sent == Sent::Duplicate);
     assert_eq!(sent, [Sent::Accepted, Sent::Duplicate]);
@@ -409,6 +446,7 @@ async fn starts_and_signals_under_one_key_are_compared_as_without_a_cipher() {
     // Under another key it is another signal.
     let other = run.send(told("same", 1)).idempotency_key("n").await;
     assert_eq!(other.unwrap(), Sent::Accepted);
+    elsewhere.close().await.unwrap();
     flow.close().await.unwrap();
 }
 
