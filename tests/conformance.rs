@@ -57,6 +57,8 @@ mod schedule;
 
 #[path = "conformance/keys.rs"]
 mod keys;
+#[path = "conformance/moved.rs"]
+mod moved;
 #[path = "conformance/sealed.rs"]
 mod sealed;
 #[path = "conformance/vault.rs"]

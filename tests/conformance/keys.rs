@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! Sealed payloads and who has which key: plain rows beside sealed ones, other keys and none, values that
-//! were moved or changed, keys that are away for a while, and workers that are killed.
+//! Sealed payloads and who has which key: plain rows beside sealed ones, other keys and none, keys that
+//! are away for a while, and workers that are killed.
 
 use std::time::Duration;
 
@@ -24,28 +24,23 @@ async fn plain_flow(world: &World, worker: &str) -> Flow {
     builder.register::<Listening>().build().await.unwrap()
 }
 
-async fn flow(world: &World, worker: &str, cipher: impl ColumnCipher + 'static) -> Flow {
+pub(crate) async fn flow(world: &World, worker: &str, cipher: impl ColumnCipher + 'static) -> Flow {
     let builder = world.builder(worker, Cast::default());
     let builder = builder.register::<Listening>().payload_cipher(cipher);
     builder.build().await.unwrap()
 }
 
-fn vault() -> Vault {
+pub(crate) fn vault() -> Vault {
     Vault::from_key(&Key::generate().unwrap())
 }
 
-/// Does something to the rows of a run that no flow would.
-async fn change(world: &World, sql: &'static str, run: InstanceId, other: InstanceId) {
-    sqlx::query(sql)
-        .bind(run.to_string())
-        .bind(other.to_string())
-        .execute(&world.pool)
-        .await
-        .unwrap();
-}
-
 /// What is stored of one column of a run's rows, as text, in order.
-async fn stored(world: &World, table: &str, column: &str, run: InstanceId) -> Vec<String> {
+pub(crate) async fn stored(
+    world: &World,
+    table: &str,
+    column: &str,
+    run: InstanceId,
+) -> Vec<String> {
     let order = match table {
         "journal" => "sequence",
         "inbox" => "message_id",
@@ -78,7 +73,7 @@ async fn rests_on(world: &World, run: InstanceId) -> Option<String> {
     waits_on.flatten()
 }
 
-async fn until_resting(world: &World, run: InstanceId) {
+pub(crate) async fn until_resting(world: &World, run: InstanceId) {
     until("the run rests for another worker", async || {
         rests_on(world, run).await.as_deref() == Some("reader")
     })
@@ -86,7 +81,7 @@ async fn until_resting(world: &World, run: InstanceId) {
 }
 
 /// Has the runs that rest be tried again now.
-async fn wake(world: &World, flow: &Flow) {
+pub(crate) async fn wake(world: &World, flow: &Flow) {
     sqlx::query("UPDATE forktex_flow.active SET wake_at = now() WHERE waits_on = 'reader'")
         .execute(&world.pool)
         .await
@@ -102,7 +97,7 @@ fn kind(error: &DbError) -> CipherErrorKind {
     cause.kind()
 }
 
-async fn refused(run: &Run<Tale>) -> CipherErrorKind {
+pub(crate) async fn refused(run: &Run<Tale>) -> CipherErrorKind {
     let refused = run.refresh().await.unwrap_err();
     let ReadError::Database { error, .. } = &refused else {
         panic!("{refused:?}");
@@ -112,11 +107,6 @@ async fn refused(run: &Run<Tale>) -> CipherErrorKind {
         "{refused}"
     );
     kind(error)
-}
-
-/// The lines that end [`Listening`].
-async fn end(run: &Run<Tale>) {
-    run.send(Closed {}).await.unwrap();
 }
 
 #[tokio::test]
@@ -156,7 +146,7 @@ async fn a_cipher_is_switched_on_while_plain_runs_live() {
 
     sealed.start_driver().await.unwrap();
     run.send(told("sealed line", 1)).await.unwrap();
-    end(&run).await;
+    run.send(Closed {}).await.unwrap();
     let done = ended(&run).await;
     assert_eq!(done.status, InstanceStatus::Completed);
     for line in ["plain line", "sealed line"] {
@@ -316,126 +306,6 @@ async fn a_start_that_cannot_be_compared_does_not_fail_those_that_share_its_stat
     assert_eq!(kind(&error), CipherErrorKind::UnknownKey);
     before.close().await.unwrap();
     stranger.close().await.unwrap();
-}
-
-const SWAP_INPUTS: &str = "UPDATE forktex_flow.instance AS mine SET input = other.input
-    FROM forktex_flow.instance AS other
-    WHERE (mine.instance_id, other.instance_id)
-        IN (($1::uuid, $2::uuid), ($2::uuid, $1::uuid))";
-const SWAP_ENTRIES: &str = "UPDATE forktex_flow.journal AS mine SET payload = other.payload
-    FROM forktex_flow.journal AS other
-    WHERE (mine.instance_id, other.instance_id)
-        IN (($1::uuid, $2::uuid), ($2::uuid, $1::uuid)) AND mine.sequence = other.sequence";
-const SHIFT_ENTRIES: &str = "UPDATE forktex_flow.journal AS mine SET payload = other.payload
-    FROM forktex_flow.journal AS other
-    WHERE mine.instance_id IN ($1::uuid, $2::uuid) AND mine.instance_id = other.instance_id
-      AND (mine.sequence, other.sequence) IN ((1, 2), (2, 1))";
-const SWAP_MESSAGES: &str = "UPDATE forktex_flow.inbox AS mine SET payload = other.payload
-    FROM forktex_flow.inbox AS other
-    WHERE (mine.instance_id, other.instance_id)
-        IN (($1::uuid, $2::uuid), ($2::uuid, $1::uuid))
-      AND mine.name = 'tale.told' AND other.name = mine.name
-      AND mine.idempotency_key = other.idempotency_key";
-const RENAME_MESSAGES: &str = "UPDATE forktex_flow.inbox
-    SET name = CASE name WHEN 'tale.told' THEN 'tale.closed' ELSE 'tale.told' END
-    WHERE instance_id IN ($1::uuid, $2::uuid)";
-const FLIP_A_BIT: &str = "UPDATE forktex_flow.instance
-    SET input = to_jsonb(overlay(input #>> '{}' PLACING
-        CASE substr(input #>> '{}', 130, 1) WHEN 'A' THEN 'B' ELSE 'A' END FROM 130 FOR 1))
-    WHERE instance_id IN ($1::uuid, $2::uuid)";
-
-/// Two runs that wait, and have taken a line each.
-async fn two_listeners(flow: &Flow) -> [Run<Tale>; 2] {
-    let mut runs = Vec::new();
-    for title in ["one", "two"] {
-        let run = flow.start(Listening, tale(title)).await.unwrap();
-        until_waiting(&run).await;
-        run.send(told(title, 1)).await.unwrap();
-        until("the line is taken", async || {
-            run.refresh().await.unwrap().state.total == 1
-        })
-        .await;
-        until_waiting(&run).await;
-        runs.push(run);
-    }
-    runs.try_into().unwrap()
-}
-
-#[tokio::test]
-async fn what_was_moved_between_runs_or_entries_does_not_open_and_is_visibly_not_run() {
-    let world = World::create().await;
-    let flow = flow(&world, "worker", vault()).await;
-    flow.start_driver().await.unwrap();
-    for (moved, is_undone_by_repeating) in [
-        (SWAP_INPUTS, true),
-        (SWAP_ENTRIES, true),
-        (SHIFT_ENTRIES, true),
-        (FLIP_A_BIT, false),
-    ] {
-        let [one, two] = two_listeners(&flow).await;
-        let before = stored(&world, "instance", "input", one.id()).await;
-        change(&world, moved, one.id(), two.id()).await;
-        for run in [&one, &two] {
-            assert_eq!(
-                refused(run).await,
-                CipherErrorKind::TamperedOrMoved,
-                "{moved}"
-            );
-            end(run).await;
-        }
-        for run in [&one, &two] {
-            until_resting(&world, run.id()).await;
-            assert_eq!(world.count(run.id(), crate::world::RUN_FAILED).await, 0);
-        }
-        if !is_undone_by_repeating {
-            assert_ne!(stored(&world, "instance", "input", one.id()).await, before);
-            continue;
-        }
-        change(&world, moved, one.id(), two.id()).await;
-        wake(&world, &flow).await;
-        for (run, title) in [(&one, "one"), (&two, "two")] {
-            let done = ended(run).await;
-            assert_eq!(done.status, InstanceStatus::Completed, "{moved}");
-            assert_eq!((done.state.title.as_str(), done.state.total), (title, 1));
-        }
-    }
-    flow.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_signal_that_was_moved_to_another_run_or_name_is_not_taken() {
-    let world = World::create().await;
-    let flow = flow(&world, "worker", vault()).await;
-    for moved in [SWAP_MESSAGES, RENAME_MESSAGES] {
-        let mut runs = Vec::new();
-        for title in ["one", "two"] {
-            let run = flow.start(Listening, tale(title)).await.unwrap();
-            let send = run.send(told(title, 3)).idempotency_key("told");
-            send.await.unwrap();
-            runs.push(run);
-        }
-        change(&world, moved, runs[0].id(), runs[1].id()).await;
-        flow.start_driver().await.unwrap();
-        for run in &runs {
-            until_resting(&world, run.id()).await;
-            let seen = run.refresh().await.unwrap();
-            assert_eq!(
-                seen.waiting_on,
-                Some(WaitingOn::CompatibleWorker),
-                "{moved}"
-            );
-            assert_eq!(seen.state.total, 0);
-        }
-        change(&world, moved, runs[0].id(), runs[1].id()).await;
-        wake(&world, &flow).await;
-        for (run, title) in runs.iter().zip(["one", "two"]) {
-            let done = ended(run).await;
-            assert_eq!(done.status, InstanceStatus::Completed, "{moved}");
-            assert!(done.state.lines.iter().any(|line| line == title));
-        }
-        flow.stop_driver().await.unwrap();
-    }
-    flow.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! holds a word of theirs.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -99,7 +100,10 @@ async fn columns_with_marker(world: &World) -> BTreeSet<String> {
     .await
     .unwrap();
     assert!(columns.len() > 100, "{}", columns.len());
-    let in_hex: String = MARKER.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut in_hex = String::new();
+    for byte in MARKER.bytes() {
+        write!(in_hex, "{byte:02x}").unwrap();
+    }
     let mut found = BTreeSet::new();
     for (table, column) in columns {
         let sql = format!(
@@ -438,9 +442,9 @@ async fn starts_and_signals_under_one_key_are_compared_as_without_a_cipher() {
     let far: Run = elsewhere.handle(run.id());
     let far = far.send(told("same", 1)).idempotency_key("m");
     let (one, two) = tokio::join!(send("same"), far);
-    let mut sent = [one.unwrap(), two.unwrap()];
-    sent.sort_by_key(|sent| *sent == Sent::Duplicate);
-    assert_eq!(sent, [Sent::Accepted, Sent::Duplicate]);
+    let mut outcomes = [one.unwrap(), two.unwrap()];
+    outcomes.sort_by_key(|outcome| *outcome == Sent::Duplicate);
+    assert_eq!(outcomes, [Sent::Accepted, Sent::Duplicate]);
     let refused = send("other").await.unwrap_err();
     assert!(matches!(refused, SignalError::Conflict { .. }), "{refused}");
     // Under another key it is another signal.

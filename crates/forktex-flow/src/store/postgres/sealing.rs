@@ -68,8 +68,11 @@ impl Cell<'_> {
 
     fn run(self) -> Option<InstanceId> {
         match self {
-            Self::Input(run) | Self::Failure(run) | Self::Reason(run) => Some(run),
-            Self::Entry { run, .. } | Self::Message { run, .. } => Some(run),
+            Self::Input(run)
+            | Self::Failure(run)
+            | Self::Reason(run)
+            | Self::Entry { run, .. }
+            | Self::Message { run, .. } => Some(run),
             Self::ScheduleError { .. } => None,
         }
     }
