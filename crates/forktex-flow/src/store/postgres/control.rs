@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Pausing, forking and following on Postgres.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use forktex_db::DbError;
 use forktex_db::sqlx::postgres::PgRow;
@@ -42,10 +44,11 @@ impl PostgresStore {
             .bind([fork.source.0])
             .fetch_all(self.db.pool())
             .await?;
-        let mut payloads = Vec::with_capacity(fork.sequences.len());
+        let kept: HashSet<i64> = fork.sequences.iter().copied().collect();
+        let mut payloads = Vec::with_capacity(kept.len());
         for row in &rows {
             let sequence: i64 = row.try_get("sequence")?;
-            if fork.sequences.contains(&sequence) {
+            if kept.contains(&sequence) {
                 let recorded = journal_row::told(row, &self.sealing)?;
                 let place = i64::try_from(payloads.len()).unwrap_or(i64::MAX);
                 let columns = JournalColumns::of(

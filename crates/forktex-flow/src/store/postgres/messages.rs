@@ -35,8 +35,6 @@ impl PostgresStore {
         connection: &mut PgConnection,
         signal: &NewSignal,
     ) -> Result<Posted, DbError> {
-        // Of two that send under one key at once, the one whose insert waited for the other's finds
-        // neither row in its own snapshot, and asks again.
         let sealing = &self.sealing;
         let cell = Cell::Message {
             run: signal.instance_id,
@@ -44,6 +42,8 @@ impl PostgresStore {
             key: signal.idempotency_key.as_deref(),
         };
         let payload = sealing.json(cell, &signal.payload)?;
+        // Of two that send under one key at once, the one whose insert waited for the other's finds
+        // neither row in its own snapshot, and asks again.
         for _ in 0..3 {
             let row = sqlx::query(self.statements.post_signal.clone())
                 .bind(signal.instance_id.0)
