@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use forktex::db::sqlx::{self, AssertSqlSafe};
-use forktex::db::{CipherErrorKind, ColumnCipher, DbError};
+use forktex::db::{CipherErrorKind, ColumnCipher, Db, DbError, DbOptions};
 use forktex::flow::error::failure::StepFailureKind;
 use forktex::flow::prelude::*;
 use forktex::flow::{EventKind, QueryError, ReadError, Sent, SignalError, StartError, WaitingOn};
 use forktex::vault::{Key, KeyId, Token, Vault};
+use futures_util::future::join_all;
 
 use crate::child::{self, Conduct};
 use crate::compensation::Saga;
@@ -258,6 +259,9 @@ async fn another_key_opens_nothing_and_a_key_is_changed_while_runs_live() {
     rotated.close().await.unwrap();
 }
 
+const WAITING_FOR_LOCKS: &str = "SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
 /// A start under a key that a run has which cannot be opened errs alone, and not those beside it.
 #[tokio::test]
 async fn a_start_that_cannot_be_compared_does_not_fail_those_that_share_its_statement() {
@@ -272,32 +276,46 @@ async fn a_start_that_cannot_be_compared_does_not_fail_those_that_share_its_stat
         .unwrap();
 
     let stranger = flow(&world, "stranger", vault()).await;
-    let mut starts = Vec::new();
-    for number in 0..20 {
-        let key = if number == 7 {
-            "taken".to_owned()
-        } else {
-            format!("free-{number}")
-        };
-        let start = stranger.start(Solo, tale("taken")).idempotency_key(key);
-        starts.push(tokio::spawn(async move { start.await }));
+    // Both writers of starts are kept waiting, so that what comes meanwhile shares one statement.
+    let db = Db::connect(world.database.url(), DbOptions::new());
+    let db = db.await.unwrap();
+    let mut tx = db.begin().await.unwrap();
+    let keyed = |key: &str| stranger.start(Solo, tale(key)).idempotency_key(key);
+    for key in ["x", "y"] {
+        keyed(key).in_transaction(&mut tx).await.unwrap();
     }
-    for (number, start) in starts.into_iter().enumerate() {
-        let started = start.await.unwrap();
-        if number == 7 {
-            let StartError::Database { error, .. } = started.unwrap_err() else {
-                panic!("refused otherwise");
-            };
-            assert_eq!(kind(&error), CipherErrorKind::UnknownKey);
-            assert!(
-                error.to_string().contains(&taken.id().to_string()),
-                "{error}"
-            );
-        } else {
+    let mut waiting = Vec::new();
+    for (key, count) in [("x", 1), ("y", 2)] {
+        waiting.push(tokio::spawn(keyed(key).into_future()));
+        until("its writer waits", async || {
+            world.number(WAITING_FOR_LOCKS).await == count
+        })
+        .await;
+    }
+    let starts = (0..20).map(|number| match number {
+        7 => keyed("taken").into_future(),
+        _ => stranger.start(Solo, tale("beside")).into_future(),
+    });
+    let mut starts = join_all(starts);
+    assert!(futures_util::poll!(&mut starts).is_pending());
+    tx.commit().await.unwrap();
+    for (number, started) in starts.await.into_iter().enumerate() {
+        if number != 7 {
             started.unwrap();
+            continue;
         }
+        let StartError::Database { error, .. } = started.unwrap_err() else {
+            panic!("refused otherwise");
+        };
+        assert_eq!(kind(&error), CipherErrorKind::UnknownKey);
+        let names_run = error.to_string().contains(&taken.id().to_string());
+        assert!(names_run, "{error}");
     }
-    assert_eq!(stranger.query().count().await.unwrap(), 21);
+    for start in waiting {
+        start.await.unwrap().unwrap();
+    }
+    db.close().await;
+    assert_eq!(stranger.query().count().await.unwrap(), 2 + 2 + 19);
     let send = stranger.handle(run.id()).send(told("once", 1));
     let refused = send.idempotency_key("m").await.unwrap_err();
     let SignalError::Database { error, .. } = refused else {
