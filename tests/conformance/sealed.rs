@@ -254,7 +254,7 @@ async fn columns_after_a_life(
     assert_eq!(done.status, InstanceStatus::Completed, "{:?}", done.failure);
     let lines = [MARKER, MARKER, &format!("\"{MARKER}\""), "2"];
     assert_eq!(done.state.lines, lines);
-    assert_eq!(flow.query().parent(calls.id()).count().await.unwrap(), 3);
+    groups_are_named_by_runs(world, &flow, calls.id()).await;
     let emitted = calls
         .history()
         .await
@@ -287,6 +287,24 @@ async fn columns_after_a_life(
     assert_eq!(completed.count().await.unwrap(), 0);
     flow.close().await.unwrap();
     columns
+}
+
+/// The default key of a call has a digest of its arguments in it: it must not stand in a plain column.
+async fn groups_are_named_by_runs(world: &World, flow: &Flow, parent: InstanceId) {
+    let children = flow.query().parent(parent).ids().await.unwrap();
+    assert_eq!(children.len(), 3);
+    let groups: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM forktex_flow.inbox WHERE instance_id = $1::uuid AND kind = 2",
+    )
+    .bind(parent.to_string())
+    .fetch_all(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(groups.len(), 3);
+    let is_child = |group: &String| children.iter().any(|child| child.to_string() == *group);
+    assert!(groups.iter().all(is_child), "{groups:?}");
+    // One of `spawn`, one of `map`.
+    assert_eq!(groups.iter().collect::<BTreeSet<_>>().len(), 2);
 }
 
 async fn attempts_and_forks(flow: &Flow) {

@@ -55,7 +55,7 @@ pub(crate) struct NewRun {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Birth {
     pub(crate) parent_id: InstanceId,
-    /// Names the call that spawned it, and its siblings with it.
+    /// The first of the runs that the same call spawned.
     pub(crate) sibling_group: String,
     /// Whether it is ready only when a sibling has ended.
     pub(crate) waits_for_turn: bool,

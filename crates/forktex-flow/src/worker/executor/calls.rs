@@ -175,7 +175,7 @@ impl Execution {
                 let (name, timeout) = (name.clone(), *timeout);
                 self.wait_for_signal(held, request, name, timeout).await
             }
-            (Ask::Spawn(spawn), None) => match self.newborns(held, spawn, &request) {
+            (Ask::Spawn(spawn), None) => match self.newborns(held, spawn) {
                 Ok(children) => {
                     let ids = children.iter().map(|child| child.instance_id).collect();
                     self.record_and_reply(held, request, Answer::Children(ids), children)
@@ -397,17 +397,8 @@ impl Execution {
     }
 
     /// The runs that a call spawns, checked.
-    fn newborns(
-        &self,
-        held: &Held,
-        spawn: &Spawn,
-        request: &CallRequest,
-    ) -> Result<Vec<NewRun>, StepFailure> {
+    fn newborns(&self, held: &Held, spawn: &Spawn) -> Result<Vec<NewRun>, StepFailure> {
         let fatal = |message: String| StepFailure::new(StepFailureKind::Fatal, &message);
-        let at = self
-            .snapshot
-            .visit(&self.workflow.plan, request.member)
-            .ok_or_else(|| fatal("the step has ended".to_owned()))?;
         let catalog = &held.shared.catalog;
         let found = catalog.find(&self.context.namespace, &spawn.workflow, spawn.version);
         let (definition_id, workflow) = found.ok_or_else(|| {
@@ -434,10 +425,11 @@ impl Execution {
             Ok(input)
         });
         let inputs = inputs.collect::<Result<Vec<_>, StepFailure>>()?;
-        // The key of a call belongs to the visit of its node.
-        let sibling_group = format!("{} {} {}", at.node, at.visit, request.key);
-        let newborn = |(place, input)| NewRun {
-            instance_id: InstanceId::generate(),
+        let ids: Vec<InstanceId> = inputs.iter().map(|_| InstanceId::generate()).collect();
+        // Not the key of the call: that has a digest of the inputs in it, which would tell a short one.
+        let sibling_group = ids.first().map(InstanceId::to_string).unwrap_or_default();
+        let newborn = |(place, (instance_id, input))| NewRun {
+            instance_id,
             definition_id,
             namespace: self.context.namespace.clone(),
             workflow_name: workflow.name.clone(),
@@ -455,7 +447,8 @@ impl Execution {
                 waits_for_turn: place >= spawn.concurrency,
             }),
         };
-        Ok(inputs.into_iter().enumerate().map(newborn).collect())
+        let children = ids.into_iter().zip(inputs).enumerate();
+        Ok(children.map(newborn).collect())
     }
 }
 
