@@ -62,5 +62,11 @@ mod schedule;
 #[path = "conformance/telemetry.rs"]
 mod telemetry;
 
+#[path = "conformance/keys.rs"]
+mod keys;
+#[path = "conformance/moved.rs"]
+mod moved;
+#[path = "conformance/sealed.rs"]
+mod sealed;
 #[path = "conformance/vault.rs"]
 mod vault;

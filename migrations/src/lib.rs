@@ -43,6 +43,11 @@ pub const FLOW: &[Source] = &[
         name: "runtime_definitions",
         sql: include_str!("../flow/0005_runtime_definitions.sql"),
     },
+    Source {
+        version: 6,
+        name: "sealed_payloads",
+        sql: include_str!("../flow/0006_sealed_payloads.sql"),
+    },
 ];
 
 /// The schema `forktex_vault` of `forktex-vault`.

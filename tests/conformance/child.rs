@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use forktex::flow::prelude::*;
+use forktex::vault::{Key, Vault};
 use tokio::process::{Child, Command};
 
 use crate::compensation::Saga;
@@ -16,6 +17,7 @@ use crate::world::{World, builder, ledger_pool};
 const URL: &str = "CONFORMANCE_CHILD_URL";
 const LEDGER_URL: &str = "CONFORMANCE_CHILD_LEDGER_URL";
 const CONDUCT: &str = "CONFORMANCE_CHILD_CONDUCT";
+const KEY: &str = "CONFORMANCE_CHILD_KEY";
 
 /// The title of the run that kills its process.
 pub(crate) const KILLER: &str = "killer";
@@ -37,7 +39,18 @@ pub(crate) enum Conduct {
 
 /// Starts a worker. Dropping the child kills it; the worker ends by itself when this process does.
 pub(crate) fn spawn(world: &World, conduct: Conduct) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    command(world, conduct).spawn().unwrap()
+}
+
+/// As [`spawn`], of a worker that seals what runs hold under a key.
+pub(crate) fn spawn_sealed(world: &World, conduct: Conduct, key: &Key) -> Child {
+    let mut command = command(world, conduct);
+    command.env(KEY, key.expose().as_str()).spawn().unwrap()
+}
+
+fn command(world: &World, conduct: Conduct) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", "child::a_worker_to_be_killed", "--nocapture"])
         .env(URL, world.database.url())
         .env(LEDGER_URL, world.database.superuser_url())
@@ -51,9 +64,8 @@ pub(crate) fn spawn(world: &World, conduct: Conduct) -> Child {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+        .kill_on_drop(true);
+    command
 }
 
 /// `SIGKILL`, and waits for the end.
@@ -96,10 +108,13 @@ fn a_worker_to_be_killed() {
             cast = cast.on("final", |_, _| async { Err(StepError::fatal("it fails")) });
         }
         let pool = ledger_pool(&ledger_url);
-        let flow = builder(&url, &pool, "child", cast)
+        let mut flow = builder(&url, &pool, "child", cast)
             .register::<Listening>()
             .register::<Saga>()
             .lease(LEASE);
+        if let Ok(key) = std::env::var(KEY) {
+            flow = flow.payload_cipher(Vault::from_key(&key.parse::<Key>().unwrap()));
+        }
         let flow = flow.build().await.unwrap();
         flow.start_driver().await.unwrap();
         std::future::pending::<()>().await;

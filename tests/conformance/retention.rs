@@ -27,7 +27,7 @@ fn cast() -> Cast {
 }
 
 /// As if all that has ended had ended two hours ago.
-async fn age(world: &World) {
+pub(crate) async fn age(world: &World) {
     sqlx::query(
         "UPDATE forktex_flow.instance SET created_at = created_at - interval '2 hours',
              finished_at = finished_at - interval '2 hours'

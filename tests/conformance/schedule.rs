@@ -21,7 +21,7 @@ use crate::world::{Gate, LIMIT, World, ended, until};
 
 const NEW_YEAR: &str = "0 0 1 1 *";
 
-fn new_year() -> Schedule {
+pub(crate) fn new_year() -> Schedule {
     Schedule::new(NEW_YEAR).unwrap()
 }
 
@@ -111,7 +111,7 @@ async fn info(flow: &Flow, workflow: &str) -> ScheduleInfo {
 }
 
 /// Moves the next tick of a schedule this many years back.
-async fn make_due(world: &World, workflow: &str, years: i32) {
+pub(crate) async fn make_due(world: &World, workflow: &str, years: i32) {
     let moved = sqlx::query(
         "UPDATE forktex_flow.schedule
          SET next_fire_at = date_trunc('year', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
@@ -126,7 +126,7 @@ async fn make_due(world: &World, workflow: &str, years: i32) {
     assert_eq!(moved.rows_affected(), 1, "{workflow}");
 }
 
-async fn until_moved_on(flow: &Flow, workflow: &str) -> ScheduleInfo {
+pub(crate) async fn until_moved_on(flow: &Flow, workflow: &str) -> ScheduleInfo {
     until("the schedule moved on", async || {
         let next = info(flow, workflow).await.next_fire_at;
         next.is_some_and(|next| next > OffsetDateTime::now_utc())
@@ -151,7 +151,7 @@ async fn runs(world: &World, workflow: &str) -> Vec<(InstanceId, String, i32)> {
         .collect()
 }
 
-fn new_year_of(years_ago: i32) -> String {
+pub(crate) fn new_year_of(years_ago: i32) -> String {
     format!(
         "{}-01-01T00:00:00Z",
         OffsetDateTime::now_utc().year() - years_ago

@@ -46,6 +46,8 @@ const REASON_BYTES_MAX: usize = 8 * 1024;
 pub(crate) struct Access {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) registry: Arc<Registry>,
+    /// Whether inputs are sealed, so that nothing is found by what is in them.
+    pub(crate) seals_payloads: bool,
     pub(crate) endings: Endings,
     /// Tells the worker of this process, and those of others, that a cancellation was asked for.
     pub(crate) cancel_notice: Box<dyn Fn(InstanceId) + marker::Send + Sync>,
@@ -248,7 +250,7 @@ impl IntoFuture for Cancel {
 
 /// A reason without what a text column refuses, of bounded size.
 fn storable(reason: &str) -> String {
-    let mut text = reason.replace('\0', "\u{fffd}");
+    let mut text = reason.replace(['\0', payload::SEALED_TEXT_MARK], "\u{fffd}");
     if text.len() > REASON_BYTES_MAX {
         let mut end = REASON_BYTES_MAX;
         while !text.is_char_boundary(end) {

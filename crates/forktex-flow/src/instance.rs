@@ -106,8 +106,8 @@ pub enum WaitingOn {
     Turn,
     /// To be resumed; it was paused.
     Pause,
-    /// A worker that has its workflow in its version, and can read its state. No worker that lives can
-    /// take it.
+    /// A worker that has its workflow in its version, can read its state, and has the key where it is
+    /// sealed. No worker that lives can take it.
     CompatibleWorker,
 }
 

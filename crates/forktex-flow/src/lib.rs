@@ -33,6 +33,7 @@
 //! | list, count, sum up many runs | [`Flow::query`] |
 //! | cancel or retry many runs | [`InstanceQuery::cancel`](query::InstanceQuery::cancel), [`InstanceQuery::retry`](query::InstanceQuery::retry) |
 //! | draw a workflow, or a run | [`WorkflowHandle::drawing`], [`WorkflowHandle::drawing_of`] |
+//! | seal what runs hold in the tables | [`FlowBuilder::payload_cipher`] |
 //! | give steps a client | [`Resource`], [`FlowBuilder::resource`] |
 //! | test a step without Postgres | call it, with [`Ctx::for_test`] |
 //! | test a workflow without Postgres | [`Flow::in_memory`], [`VirtualClock`], [`Fault`] |

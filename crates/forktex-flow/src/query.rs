@@ -129,7 +129,8 @@ impl InstanceQuery {
         self
     }
 
-    /// Runs whose input contains these fields, as jsonb's `@>` says. Index: GIN on the input.
+    /// Runs whose input contains these fields, as jsonb's `@>` says. Index: GIN on the input. With a
+    /// [`payload_cipher`](crate::FlowBuilder::payload_cipher) it is a [`QueryError::Filter`].
     pub fn state(mut self, fields: Value) -> Self {
         self.filter.input = Some(fields);
         self
@@ -252,7 +253,7 @@ impl InstanceQuery {
     /// # Cancellation
     /// Cancel-safe.
     pub async fn count(&self) -> Result<u64, QueryError> {
-        self.filter.check()?;
+        self.check_filter()?;
         let count = self.access.store.count_runs(&self.filter, None);
         count.await.map_err(QueryError::Database)
     }
@@ -265,7 +266,7 @@ impl InstanceQuery {
     /// # Cancellation
     /// Cancel-safe.
     pub async fn first(&self) -> Result<Option<Instance>, QueryError> {
-        self.filter.check()?;
+        self.check_filter()?;
         Ok(self.read(None, 1).await?.into_iter().next())
     }
 
@@ -277,7 +278,7 @@ impl InstanceQuery {
     /// # Cancellation
     /// Cancel-safe.
     pub async fn summary(&self) -> Result<InstanceSummary, QueryError> {
-        self.filter.check()?;
+        self.check_filter()?;
         let summary = self.access.store.sum_up(&self.filter);
         summary.await.map_err(QueryError::Database)
     }
@@ -298,7 +299,7 @@ impl InstanceQuery {
     }
 
     fn check(&self) -> Result<(), QueryError> {
-        self.filter.check()?;
+        self.check_filter()?;
         if (1..=PAGE_RUNS_MAX).contains(&self.limit) {
             return Ok(());
         }
@@ -306,6 +307,17 @@ impl InstanceQuery {
             given: self.limit,
             max: PAGE_RUNS_MAX,
         })
+    }
+
+    fn check_filter(&self) -> Result<(), QueryError> {
+        if self.filter.input.is_some() && self.access.seals_payloads {
+            return Err(QueryError::Filter {
+                filter: "state",
+                rule: "cannot look into inputs that a payload cipher seals: put what runs are to be \
+                       found by into their metadata",
+            });
+        }
+        self.filter.check()
     }
 
     fn request(&self, after: Option<Vec<DbValue>>, limit: u32) -> PageRequest {

@@ -61,7 +61,7 @@ pub(crate) struct NewRun {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Birth {
     pub(crate) parent_id: InstanceId,
-    /// Names the call that spawned it, and its siblings with it.
+    /// The first of the runs that the same call spawned.
     pub(crate) sibling_group: String,
     /// Whether it is ready only when a sibling has ended.
     pub(crate) waits_for_turn: bool,
@@ -82,6 +82,8 @@ pub(crate) enum Started {
         instance_id: InstanceId,
         is_same: bool,
     },
+    /// The idempotency key is taken by a run whose input cannot be opened here, to be compared.
+    Incomparable { error: DbError },
 }
 
 /// A run that a worker now owns.
@@ -104,6 +106,8 @@ pub(crate) struct ClaimedRun {
     pub(crate) lost_attempts: u32,
     /// The database's clock at the claim.
     pub(crate) claimed_at: OffsetDateTime,
+    /// Why what is stored of it cannot be read here; the input and the journal are of no use then.
+    pub(crate) unreadable: Option<DbError>,
 }
 
 /// Entries of one run, to be committed together with what they lead to.

@@ -85,7 +85,6 @@ pub(crate) trait Port: Send + Sync {
     fn spawn_in<'a>(
         &'a self,
         transaction: &'a mut Transaction,
-        key: String,
         spawn: Spawn,
     ) -> BoxFuture<'a, Result<Vec<InstanceId>, StepFailure>>;
 }

@@ -120,18 +120,11 @@ impl<'a, S> SpawnCall<'a, S> {
                  without one, leave `in_transaction` out",
             ));
         }
-        let spawn = self.spawn;
-        let key = key_of(
-            self.key.as_deref(),
-            calls,
-            "spawn",
-            &spawn.workflow,
-            &spawn.inputs,
-        )?;
-        let started = calls.port().spawn_in(transaction, key.clone(), spawn).await;
+        // Its key is of no use: the step ends with the transaction, and is recorded in it.
+        let started = calls.port().spawn_in(transaction, self.spawn).await;
         match *started.map_err(StepError::from_failure)? {
             [child] => Ok(child.into()),
-            _ => Err(diverged(&key, "it spawned another number of runs")),
+            _ => Err(StepError::fatal("one run was to be spawned")),
         }
     }
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forktex_db::DbError;
+use forktex_db::{CipherErrorKind, DbError};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ use crate::compile::CompiledWorkflow;
 use crate::identifier::{DefinitionId, InstanceId, Namespace};
 use crate::schedule::firing::decide;
 use crate::schedule::input::MakeInput;
-use crate::state::payload;
+use crate::state::payload::{self, SEALED_TEXT_MARK};
 use crate::store::schedules::{DueSchedule, FiringToWrite, ScheduleStore};
 use crate::store::{NewRun, Pulse};
 use crate::telemetry;
@@ -151,8 +151,8 @@ impl Schedules {
         };
         let outcome = self.write(due, &firing, &runs, error.as_deref()).await;
         let started = match outcome {
-            // The input is refused by the database, and would be again.
-            Err(refused @ DbError::Invalid { .. }) => {
+            // The input is refused by the database, or by the cipher, and would be again.
+            Err(refused) if is_refusal(&refused) => {
                 let error = kept(&refused.to_string());
                 self.write(due, &firing, &[], Some(&error)).await?
             }
@@ -228,8 +228,17 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 /// An error as it can be stored: short, and without NUL.
 fn kept(error: &str) -> String {
-    let characters = error.chars().filter(|character| *character != '\0');
+    let characters = error
+        .chars()
+        .filter(|character| !['\0', SEALED_TEXT_MARK].contains(character));
     characters.take(ERROR_CHARACTERS_MAX).collect()
+}
+
+fn is_refusal(error: &DbError) -> bool {
+    match error {
+        DbError::Sealed { cause, .. } => cause.kind() == CipherErrorKind::Refused,
+        error => matches!(error, DbError::Invalid { .. }),
+    }
 }
 
 /// The run of one tick. Its key is the tick, which no second run can have.

@@ -13,7 +13,7 @@ pub enum QueryError {
     /// The cursor is none of this list.
     #[error("cannot read the page: {0}")]
     Cursor(CursorError),
-    /// A filter is not well formed.
+    /// A filter is not well formed, or cannot be used with this flow.
     #[error("cannot read the runs: filter `{filter}` {rule}")]
     Filter {
         /// The filter.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use forktex_db::sqlx::PgPool;
-use forktex_db::{Db, DbOptions};
+use forktex_db::{ColumnCipher, Db, DbOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::background::{Background, Notices};
@@ -78,6 +78,7 @@ pub struct FlowBuilder {
     election: Election,
     retention: Retention,
     listens: bool,
+    payload_cipher: Option<Arc<dyn ColumnCipher>>,
 }
 
 impl FlowBuilder {
@@ -97,6 +98,7 @@ impl FlowBuilder {
             election: Election::default(),
             retention: Retention::new(),
             listens: true,
+            payload_cipher: None,
         }
     }
 
@@ -175,6 +177,12 @@ impl FlowBuilder {
         self
     }
 
+    #[doc = include_str!("../docs/payload_cipher.md")]
+    pub fn payload_cipher(mut self, cipher: impl ColumnCipher + 'static) -> Self {
+        self.payload_cipher = Some(Arc::new(cipher));
+        self
+    }
+
     /// Checks every declaration and connects. Writes nothing.
     ///
     /// # Errors
@@ -190,7 +198,11 @@ impl FlowBuilder {
             DatabaseSource::Url(url) => (Db::connect(url, self.db_options.clone()).await?, true),
             DatabaseSource::Borrowed(db) => (db.clone(), false),
         };
-        let store = Arc::new(PostgresStore::new(db.clone(), &self.schema)?);
+        let mut store = PostgresStore::new(db.clone(), &self.schema)?;
+        if let Some(cipher) = &self.payload_cipher {
+            store = store.sealed_by(Arc::clone(cipher));
+        }
+        let store = Arc::new(store);
         let receiver = self.listens.then(|| -> Box<dyn NoticeReceiver> {
             Box::new(PostgresReceiver::new(PostgresStore::clone(&store)))
         });
@@ -249,6 +261,7 @@ impl FlowBuilder {
         let access = Arc::new(Access {
             store: Arc::clone(&store) as Arc<dyn Store>,
             registry: Arc::clone(&registry),
+            seals_payloads: self.payload_cipher.is_some(),
             endings: Endings::new(),
             cancel_notice: {
                 let notices = notices.clone();

@@ -393,7 +393,7 @@ impl Flow {
                 key: checked.idempotency_key.unwrap_or_default(),
                 existing: instance_id,
             }),
-            Some(Err(error)) => Err(StartError::Database {
+            Some(Ok(Started::Incomparable { error }) | Err(error)) => Err(StartError::Database {
                 workflow: workflow.name.clone(),
                 error,
             }),
@@ -538,7 +538,9 @@ async fn write(store: &dyn Store, batch: Vec<Pending<Start, Outcome>>) {
         }
         // One start that is refused must not fail the others; only a refusal is known to have written
         // nothing.
-        Err(DbError::Invalid { .. } | DbError::AlreadyExists { .. }) if batch.len() > 1 => {
+        Err(DbError::Invalid { .. } | DbError::AlreadyExists { .. } | DbError::Sealed { .. })
+            if batch.len() > 1 =>
+        {
             join_all(batch.into_iter().map(|pending| async {
                 let outcome = store.start(std::slice::from_ref(&pending.item.run)).await;
                 finish(
@@ -572,8 +574,9 @@ fn finish(pending: Pending<Start, Outcome>, outcome: Outcome) {
             undo_reason: None,
             lost_attempts: 0,
             claimed_at,
+            unreadable: None,
         }),
-        (Ok(Started::Ready | Started::Existing { .. }), Some(reservation)) => reservation.release(),
+        (Ok(_), Some(reservation)) => reservation.release(),
         // It may be there after all: a dropped reservation is looked for.
         (Err(_), reservation) => drop(reservation),
         (Ok(_), None) => {}

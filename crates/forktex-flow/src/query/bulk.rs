@@ -93,7 +93,7 @@ impl BulkAction {
                 max: RATE_MAX,
             });
         }
-        self.query.filter.check()?;
+        self.query.check_filter()?;
         self.narrow();
         // What is started from now on, by this action too, is not a part of the list.
         let now = self.query.access.store.now().await;

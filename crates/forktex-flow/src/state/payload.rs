@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use finite::Fault;
 
+/// Begins a sealed text in a column of texts, so that no plain one may begin with it.
+pub(crate) const SEALED_TEXT_MARK: char = '\u{1}';
+
 /// A value that cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -15,16 +15,18 @@ mod pulse;
 mod queries;
 pub(crate) mod row;
 mod schedules;
+pub(crate) mod sealing;
 mod starts;
 pub(crate) mod statement;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{self, PgConnection, Row};
-use forktex_db::{Db, DbError, Transaction};
+use forktex_db::{ColumnCipher, Db, DbError, Transaction};
 use uuid::Uuid;
 
 use super::{
@@ -38,6 +40,7 @@ use crate::identifier::{DefinitionId, Epoch, InstanceId, WorkerId};
 use crate::instance::InstanceStatus;
 use crate::instance::journal::Recorded;
 use row::{microseconds, unreadable};
+use sealing::{Cell, Sealing};
 use statement::Statements;
 
 /// The most runs that one statement wakes, or takes from a dead worker.
@@ -52,7 +55,11 @@ pub(crate) struct PostgresStore {
     db: Db,
     schema: String,
     statements: Statements,
+    sealing: Sealing,
 }
+
+/// A journal, or why it cannot be read.
+type Journal = Result<Vec<Recorded>, DbError>;
 
 impl PostgresStore {
     /// The store of a schema that [`statement::Statements`] can name.
@@ -61,7 +68,14 @@ impl PostgresStore {
             db,
             schema: schema.to_owned(),
             statements: Statements::for_schema(schema)?,
+            sealing: Sealing::default(),
         })
+    }
+
+    /// Seals the payloads from now on.
+    pub(crate) fn sealed_by(mut self, cipher: Arc<dyn ColumnCipher>) -> Self {
+        self.sealing = Sealing::by(cipher, &self.schema);
+        self
     }
 
     async fn with_journals(
@@ -71,7 +85,7 @@ impl PostgresStore {
         let mut runs = Vec::with_capacity(rows.len());
         let mut resumed = Vec::new();
         for row in &rows {
-            let (run, is_fresh) = row::claimed(row)?;
+            let (run, is_fresh) = row::claimed(row, &self.sealing)?;
             if !is_fresh {
                 resumed.push(run.instance_id);
             }
@@ -80,7 +94,12 @@ impl PostgresStore {
         if !resumed.is_empty() {
             let mut journals = self.journals(&resumed).await?;
             for run in &mut runs {
-                run.journal = journals.remove(&run.instance_id).unwrap_or_default();
+                // One that cannot be read is its own matter, and not that of those claimed with it.
+                match journals.remove(&run.instance_id) {
+                    Some(Ok(journal)) => run.journal = journal,
+                    Some(Err(error)) => run.unreadable = Some(error),
+                    None => {}
+                }
             }
         }
         Ok(runs)
@@ -89,18 +108,21 @@ impl PostgresStore {
     async fn journals(
         &self,
         instances: &[InstanceId],
-    ) -> Result<HashMap<InstanceId, Vec<Recorded>>, DbError> {
+    ) -> Result<HashMap<InstanceId, Journal>, DbError> {
         let rows = sqlx::query(self.statements.load_journals.clone())
             .bind(uuids(instances))
             .fetch_all(self.db.pool())
             .await?;
-        let mut journals: HashMap<InstanceId, Vec<Recorded>> = HashMap::new();
+        let mut journals: HashMap<InstanceId, Journal> = HashMap::new();
         for row in &rows {
             let instance = InstanceId(row.try_get("instance_id")?);
-            journals
-                .entry(instance)
-                .or_default()
-                .push(journal_row::recorded(row)?);
+            let journal = journals.entry(instance).or_insert(Ok(Vec::new()));
+            if let Ok(entries) = journal {
+                match journal_row::recorded(row, &self.sealing) {
+                    Ok(entry) => entries.push(entry),
+                    Err(error) => *journal = Err(error),
+                }
+            }
         }
         Ok(journals)
     }
@@ -387,6 +409,7 @@ impl Store for PostgresStore {
         reason: &str,
         grace: Duration,
     ) -> Result<Cancelled, DbError> {
+        let reason = &*self.sealing.text(Cell::Reason(instance), reason)?;
         self.db
             .transaction(async |tx| -> Result<Cancelled, DbError> {
                 let locked = sqlx::query(self.statements.lock_run.clone())
@@ -466,9 +489,9 @@ impl Store for PostgresStore {
             .journals(&[instance])
             .await?
             .remove(&instance)
-            .unwrap_or_default();
+            .unwrap_or(Ok(Vec::new()))?;
         Ok(Some(StoredInstance {
-            instance: row::instance(&row)?,
+            instance: row::instance(&row, &self.sealing)?,
             journal,
         }))
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forktex_db::DbError;
+use forktex_db::{CipherErrorKind, DbError};
 use futures_util::future::{BoxFuture, join_all};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -129,8 +129,12 @@ async fn commit_alone(store: &dyn Store, pending: Pending) {
 
 /// Whether the same statement would be refused again.
 fn is_refusal(error: &DbError) -> bool {
-    matches!(
-        error,
-        DbError::Invalid { .. } | DbError::AlreadyExists { .. } | DbError::Unreadable { .. }
-    )
+    match error {
+        // A key that is not at hand now may be later.
+        DbError::Sealed { cause, .. } => cause.kind() != CipherErrorKind::Unavailable,
+        error => matches!(
+            error,
+            DbError::Invalid { .. } | DbError::AlreadyExists { .. } | DbError::Unreadable { .. }
+        ),
+    }
 }

@@ -40,7 +40,6 @@ use crate::transition::{Awaited, Event, Snapshot, ending, transition};
 use body::in_time;
 use calls::PendingCalls;
 use judge::StateJudge;
-use newborn::Parent;
 use port::{BodyPort, CallRequest};
 
 /// The most bytes that a state may have.
@@ -126,6 +125,9 @@ impl Execution {
             .get(run.definition_id)
             .ok_or_else(|| "its workflow is not here".to_owned())
             .and_then(|workflow| {
+                if let Some(error) = &run.unreadable {
+                    return Err(error.to_string());
+                }
                 rebuild(&workflow, run.input.clone(), &run.journal)
                     .map(|rebuilt| (workflow, rebuilt))
             });
@@ -349,11 +351,7 @@ impl Execution {
                 member: index,
                 requests: self.requests_sender.clone(),
                 beats: Arc::clone(&beats),
-                parent: Parent {
-                    context: Arc::clone(&self.context),
-                    node: self.workflow.plan.name(member.node).clone(),
-                    visit: member.visit,
-                },
+                context: Arc::clone(&self.context),
                 shared: Arc::clone(&held.shared),
             };
             let ctx = Ctx::new(

@@ -133,6 +133,7 @@ impl Tables {
             undo_reason: run.undo_reason.clone(),
             lost_attempts: run.lost_attempts,
             claimed_at: self.now,
+            unreadable: None,
         })
     }
 

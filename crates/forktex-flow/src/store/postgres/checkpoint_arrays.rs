@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Checkpoints as the arrays that one statement takes.
 
+use std::borrow::Cow;
+
 use forktex_db::DbError;
 use forktex_db::sqlx::{self, PgConnection, Row, SqlStr};
 use uuid::Uuid;
 
 use super::journal_row::JournalColumns;
-use super::row::{self, microseconds};
+use super::row::microseconds;
+use super::sealing::{Cell, Sealing};
 use crate::identifier::{InstanceId, NodeName};
 use crate::instance::journal::MessageId;
 use crate::store::{Checkpoint, RestsOn, Then};
@@ -45,7 +48,7 @@ pub(super) struct CheckpointArrays {
 }
 
 impl CheckpointArrays {
-    pub(super) fn of(checkpoints: &[Checkpoint]) -> Result<Self, DbError> {
+    pub(super) fn of(checkpoints: &[Checkpoint], sealing: &Sealing) -> Result<Self, DbError> {
         let mut arrays = Self::default();
         for checkpoint in checkpoints {
             arrays.instance_ids.push(checkpoint.instance_id.0);
@@ -54,12 +57,15 @@ impl CheckpointArrays {
             arrays.is_progress.push(checkpoint.is_progress());
             arrays.is_pausing.push(checkpoint.is_pausing);
             arrays.is_undoing.push(checkpoint.is_undoing);
-            arrays.push_then(&checkpoint.then)?;
-            arrays
-                .cancel_reasons
-                .push(checkpoint.cancel_reason().map(str::to_owned));
+            let run = checkpoint.instance_id;
+            arrays.push_then(&checkpoint.then, sealing, run)?;
+            let reason = checkpoint
+                .cancel_reason()
+                .map(|reason| sealing.text(Cell::Reason(run), reason))
+                .transpose()?;
+            arrays.cancel_reasons.push(reason.map(Cow::into_owned));
             for (sequence, entry) in (checkpoint.first_sequence..).zip(&checkpoint.entries) {
-                let columns = JournalColumns::of(entry)?;
+                let columns = JournalColumns::of(entry, sealing, run, sequence)?;
                 arrays.entry_instance_ids.push(checkpoint.instance_id.0);
                 arrays.entry_sequences.push(sequence);
                 arrays.entry_elapsed_us.push(columns.elapsed_us);
@@ -80,11 +86,19 @@ impl CheckpointArrays {
         Ok(arrays)
     }
 
-    fn push_then(&mut self, then: &Then) -> Result<(), DbError> {
+    fn push_then(
+        &mut self,
+        then: &Then,
+        sealing: &Sealing,
+        run: InstanceId,
+    ) -> Result<(), DbError> {
         let (status, failure) = match then {
             Then::End { status, failure } => (
                 Some(status.as_str()),
-                failure.as_ref().map(row::json).transpose()?,
+                failure
+                    .as_ref()
+                    .map(|failure| sealing.json(Cell::Failure(run), failure))
+                    .transpose()?,
             ),
             Then::Continue | Then::Wait(_) => (None, None),
         };

@@ -16,7 +16,7 @@ impl PostgresStore {
         connection: &mut PgConnection,
         checkpoints: &[Checkpoint],
     ) -> Result<Vec<InstanceId>, DbError> {
-        CheckpointArrays::of(checkpoints)?
+        CheckpointArrays::of(checkpoints, &self.sealing)?
             .write(self.statements.commit_checkpoints.clone(), connection)
             .await
     }
@@ -33,7 +33,8 @@ impl PostgresStore {
         ) else {
             return self.commit_batch_of_one(checkpoint).await;
         };
-        let columns = JournalColumns::of(entry)?;
+        let (run, sequence) = (checkpoint.instance_id, checkpoint.first_sequence);
+        let columns = JournalColumns::of(entry, &self.sealing, run, sequence)?;
         let done = sqlx::query(self.statements.commit_checkpoint.clone())
             .bind(checkpoint.instance_id.0)
             .bind(checkpoint.epoch.0)

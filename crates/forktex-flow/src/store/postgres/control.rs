@@ -1,19 +1,68 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Pausing, forking and following on Postgres.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use forktex_db::DbError;
 use forktex_db::sqlx::postgres::PgRow;
+use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{self, Row};
+use serde_json::Value;
 
 use super::PostgresStore;
-use super::journal_row;
+use super::journal_row::{self, JournalColumns};
 use super::row::{microseconds, unreadable};
+use super::sealing::Cell;
 use crate::definition::retention::RetentionRule;
 use crate::identifier::InstanceId;
 use crate::instance::InstanceStatus;
 use crate::instance::journal::Recorded;
 use crate::store::control::{ControlStore, Fork, Paused};
+
+/// The input of a run and the payloads of its entries, as its columns hold them.
+type Resealed = (Value, Vec<Option<String>>);
+
+impl PostgresStore {
+    /// What a fork begins with, sealed for where it will stand; nothing where this flow does not seal.
+    /// Entries that are written never change, so that they may be read before.
+    async fn resealed(&self, fork: &Fork) -> Result<Option<Resealed>, DbError> {
+        if !self.sealing.is_on() {
+            return Ok(None);
+        }
+        let source = sqlx::query(self.statements.read_instance.clone())
+            .bind(fork.source.0)
+            .fetch_optional(self.db.pool())
+            .await?;
+        let Some(source) = source else {
+            return Ok(None);
+        };
+        let Json(input) = source.try_get("input")?;
+        let input = self.sealing.open_input(fork.source, input)?;
+        let input = self.sealing.input(fork.instance_id, &input)?.into_owned();
+        let rows = sqlx::query(self.statements.load_journals.clone())
+            .bind([fork.source.0])
+            .fetch_all(self.db.pool())
+            .await?;
+        let kept: HashSet<i64> = fork.sequences.iter().copied().collect();
+        let mut payloads = Vec::with_capacity(kept.len());
+        for row in &rows {
+            let sequence: i64 = row.try_get("sequence")?;
+            if kept.contains(&sequence) {
+                let recorded = journal_row::told(row, &self.sealing)?;
+                let place = i64::try_from(payloads.len()).unwrap_or(i64::MAX);
+                let columns = JournalColumns::of(
+                    &recorded.entry,
+                    &self.sealing,
+                    fork.instance_id,
+                    place + 1,
+                )?;
+                payloads.push(columns.payload);
+            }
+        }
+        Ok(Some((input, payloads)))
+    }
+}
 
 #[async_trait]
 impl ControlStore for PostgresStore {
@@ -27,20 +76,25 @@ impl ControlStore for PostgresStore {
     }
 
     async fn request_undo(&self, instance: InstanceId, reason: &str) -> Result<Paused, DbError> {
+        let reason = self.sealing.text(Cell::Reason(instance), reason)?;
         let row = sqlx::query(self.statements.request_undo.clone())
             .bind(instance.0)
-            .bind(reason)
+            .bind(&*reason)
             .fetch_optional(self.db.pool())
             .await?;
         paused(row.as_ref(), "is_asked")
     }
 
     async fn fork(&self, fork: &Fork) -> Result<bool, DbError> {
+        let resealed = self.resealed(fork).await?;
+        let (input, payloads) = resealed.unzip();
         let started: i64 = sqlx::query_scalar(self.statements.fork_run.clone())
             .bind(fork.source.0)
             .bind(fork.instance_id.0)
             .bind(fork.triggered_by)
             .bind(&fork.sequences)
+            .bind(input.map(Json))
+            .bind(payloads)
             .fetch_one(self.db.pool())
             .await?;
         Ok(started == 1)
@@ -70,7 +124,9 @@ impl ControlStore for PostgresStore {
             .bind(i64::from(limit))
             .fetch_all(self.db.pool())
             .await?;
-        rows.iter().map(journal_row::recorded).collect()
+        rows.iter()
+            .map(|row| journal_row::told(row, &self.sealing))
+            .collect()
     }
 }
 

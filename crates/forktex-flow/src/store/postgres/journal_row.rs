@@ -7,8 +7,9 @@ use forktex_db::DbError;
 use forktex_db::sqlx::Row;
 use forktex_db::sqlx::postgres::PgRow;
 
-use super::row::{json, microseconds, unreadable};
-use crate::identifier::NodeName;
+use super::row::{microseconds, unreadable};
+use super::sealing::{Cell, Sealing};
+use crate::identifier::{InstanceId, NodeName};
 use crate::instance::journal::{EndedBy, Entry, Payload, RESOLVED_MEMBER, Recorded, Visit};
 
 /// The columns of one journal row, but for its run and sequence.
@@ -25,11 +26,17 @@ pub(crate) struct JournalColumns {
 }
 
 impl JournalColumns {
-    pub(crate) fn of(entry: &Entry) -> Result<Self, DbError> {
-        let payload = payload(entry);
+    pub(crate) fn of(
+        entry: &Entry,
+        sealing: &Sealing,
+        run: InstanceId,
+        sequence: i64,
+    ) -> Result<Self, DbError> {
+        let cell = Cell::Entry { run, sequence };
+        let payload = payload(entry).map(|payload| sealing.json(cell, &payload));
         let columns = Self {
             kind: kind(entry),
-            payload: payload.map(|payload| json(&payload)).transpose()?,
+            payload: payload.transpose()?,
             ..Self::default()
         };
         Ok(match entry {
@@ -171,11 +178,28 @@ fn payload(entry: &Entry) -> Option<Payload> {
     Some(payload)
 }
 
-/// Reads one journal row. The error names what breaks an invariant.
-pub(crate) fn recorded(row: &PgRow) -> Result<Recorded, DbError> {
-    let payload: Option<String> = row.try_get("payload")?;
+/// Reads one journal row for those who follow the run: the reason in it, too, is opened.
+pub(crate) fn told(row: &PgRow, sealing: &Sealing) -> Result<Recorded, DbError> {
+    let mut recorded = recorded(row, sealing)?;
+    if let Entry::RunCancelled { reason }
+    | Entry::CompensationBegan {
+        by: EndedBy::Cancellation(reason),
+    } = &mut recorded.entry
+    {
+        let cell = Cell::Reason(InstanceId(row.try_get("instance_id")?));
+        *reason = sealing.open_text(cell, std::mem::take(reason))?;
+    }
+    Ok(recorded)
+}
+
+/// Reads one journal row. A reason in it stays as it is stored, so that a worker without the key can
+/// carry it on. The error names what breaks an invariant.
+pub(crate) fn recorded(row: &PgRow, sealing: &Sealing) -> Result<Recorded, DbError> {
+    let run = InstanceId(row.try_get("instance_id")?);
+    let sequence: i64 = row.try_get("sequence")?;
+    let payload: Option<&str> = row.try_get("payload")?;
     let payload: Payload = match payload {
-        Some(text) => serde_json::from_str(&text).map_err(|_| unreadable("payload"))?,
+        Some(text) => sealing.read(Cell::Entry { run, sequence }, text)?,
         None => Payload::default(),
     };
     let kind: i16 = row.try_get("kind")?;
@@ -264,7 +288,7 @@ pub(crate) fn recorded(row: &PgRow) -> Result<Recorded, DbError> {
         _ => return Err(unreadable("kind")),
     };
     Ok(Recorded {
-        sequence: row.try_get("sequence")?,
+        sequence,
         recorded_at: row.try_get("recorded_at")?,
         entry,
     })

@@ -6,9 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use forktex_db::sqlx::{self, PgConnection, Row};
 use forktex_db::{DbError, Transaction};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::row::{json, unreadable};
+use super::row::unreadable;
+use super::sealing::{Cell, Sealing, are_same};
 use super::{PostgresStore, uuids};
 use crate::identifier::InstanceId;
 use crate::instance::InstanceStatus;
@@ -33,6 +35,13 @@ impl PostgresStore {
         connection: &mut PgConnection,
         signal: &NewSignal,
     ) -> Result<Posted, DbError> {
+        let sealing = &self.sealing;
+        let cell = Cell::Message {
+            run: signal.instance_id,
+            signal: signal.name.as_str(),
+            key: signal.idempotency_key.as_deref(),
+        };
+        let payload = sealing.json(cell, &signal.payload)?;
         // Of two that send under one key at once, the one whose insert waited for the other's finds
         // neither row in its own snapshot, and asks again.
         for _ in 0..3 {
@@ -40,8 +49,9 @@ impl PostgresStore {
                 .bind(signal.instance_id.0)
                 .bind(signal.name.as_str())
                 .bind(signal.idempotency_key.as_deref())
-                .bind(json(&signal.payload)?)
+                .bind(&payload)
                 .bind(i64::from(MAILBOX_MAX))
+                .bind(sealing.is_on())
                 .fetch_one(&mut *connection)
                 .await?;
             let status: Option<String> = row.try_get("status")?;
@@ -52,7 +62,15 @@ impl PostgresStore {
             if row.try_get("is_posted")? {
                 return Ok(Posted::Accepted);
             }
-            if let Some(is_same) = row.try_get("is_same")? {
+            if let Some(is_sealed) = row.try_get("known_is_sealed")? {
+                let known: Option<&str> = row.try_get("known_payload")?;
+                let is_same = match known {
+                    None => row.try_get("is_same")?,
+                    Some(known) => {
+                        let known = message(sealing, cell, known, is_sealed)?;
+                        are_same(&known, &signal.payload)
+                    }
+                };
                 return Ok(Posted::Known { is_same });
             }
             if status.is_terminal() {
@@ -143,12 +161,18 @@ impl MessageStore for PostgresStore {
             .fetch_optional(self.db.pool())
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let payload: String = row.try_get("payload")?;
+        let signal: String = row.try_get("name")?;
+        let cell = Cell::Message {
+            run: instance,
+            signal: &signal,
+            key: row.try_get("idempotency_key")?,
+        };
+        let (payload, is_sealed) = (row.try_get("payload")?, row.try_get("is_sealed")?);
         Ok(Some(Letter {
             message: MessageId(row.try_get("message_id")?),
-            signal: row.try_get("name")?,
-            payload: serde_json::from_str(&payload).map_err(|_| unreadable("payload"))?,
+            payload: message(&self.sealing, cell, payload, is_sealed)?,
             sent_at: row.try_get("sent_at")?,
+            signal,
         }))
     }
 
@@ -168,8 +192,8 @@ impl MessageStore for PostgresStore {
         let mut outcomes = std::collections::HashMap::with_capacity(rows.len());
         for row in &rows {
             let instance = InstanceId(row.try_get("instance_id")?);
-            let journal = journals.remove(&instance).unwrap_or_default();
-            let outcome = super::row::outcome(row, |input| {
+            let journal = journals.remove(&instance).unwrap_or(Ok(Vec::new()))?;
+            let outcome = super::row::outcome(row, &self.sealing, |input| {
                 fold_state(input, &journal).map_err(|_| unreadable("journal"))
             })?;
             outcomes.insert(instance, outcome);
@@ -179,4 +203,17 @@ impl MessageStore for PostgresStore {
             .map(|instance| outcomes.get(instance).cloned().unwrap_or(Outcome::Gone))
             .collect())
     }
+}
+
+/// The payload of a message, which may be any JSON: its row says whether it is sealed.
+fn message(
+    sealing: &Sealing,
+    cell: Cell<'_>,
+    payload: &str,
+    is_sealed: bool,
+) -> Result<Value, DbError> {
+    if is_sealed {
+        return sealing.read_sealed(cell, payload);
+    }
+    serde_json::from_str(payload).map_err(|_| unreadable("payload"))
 }

@@ -245,17 +245,18 @@ impl QueryStore for PostgresStore {
         composed.filter(&request.filter)?;
         composed.page(request)?;
         let rows = composed.builder.build().fetch_all(self.db.pool()).await?;
-        let instances = rows.iter().map(row::instance);
+        let instances = rows.iter().map(|row| row::instance(row, &self.sealing));
         let instances = instances.collect::<Result<Vec<_>, DbError>>()?;
         let ids: Vec<InstanceId> = instances.iter().map(|run| run.instance_id).collect();
         let mut journals = self.journals(&ids).await?;
-        Ok(instances
-            .into_iter()
-            .map(|instance| StoredInstance {
-                journal: journals.remove(&instance.instance_id).unwrap_or_default(),
+        let stored = instances.into_iter().map(|instance| {
+            let journal = journals.remove(&instance.instance_id);
+            Ok(StoredInstance {
+                journal: journal.unwrap_or(Ok(Vec::new()))?,
                 instance,
             })
-            .collect())
+        });
+        stored.collect()
     }
 
     async fn page_of_ids(

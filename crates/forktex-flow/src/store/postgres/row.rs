@@ -10,6 +10,7 @@ use forktex_db::sqlx::types::Json;
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::sealing::{Cell, Sealing};
 use crate::error::failure::RunFailure;
 use crate::identifier::{DefinitionId, Epoch, InstanceId, Namespace, WorkflowName};
 use crate::instance::outcome::Outcome;
@@ -17,16 +18,21 @@ use crate::instance::{Instance, InstanceStatus, WaitingOn};
 use crate::store::ClaimedRun;
 
 /// Reads a claimed run, without its journal, and whether no worker had it before.
-pub(crate) fn claimed(row: &PgRow) -> Result<(ClaimedRun, bool), DbError> {
+pub(crate) fn claimed(row: &PgRow, sealing: &Sealing) -> Result<(ClaimedRun, bool), DbError> {
     let lost_attempts: i16 = row.try_get("lost_attempts")?;
+    let instance_id = InstanceId(row.try_get("instance_id")?);
     let Json(input) = row.try_get("input")?;
+    let (input, unreadable) = match sealing.open_input(instance_id, input) {
+        Ok(input) => (input, None),
+        Err(error) => (Value::Null, Some(error)),
+    };
     let Json(metadata) = row.try_get("metadata")?;
     let namespace: String = row.try_get("namespace")?;
     let run = ClaimedRun {
-        instance_id: InstanceId(row.try_get("instance_id")?),
+        instance_id,
         epoch: Epoch(row.try_get("epoch")?),
         definition_id: DefinitionId(row.try_get("definition_id")?),
-        namespace: Namespace::new(namespace).map_err(|_| unreadable("namespace"))?,
+        namespace: Namespace::new(namespace).map_err(|_| self::unreadable("namespace"))?,
         input,
         metadata,
         journal: Vec::new(),
@@ -35,12 +41,14 @@ pub(crate) fn claimed(row: &PgRow) -> Result<(ClaimedRun, bool), DbError> {
         undo_reason: row.try_get("undo_reason")?,
         lost_attempts: u32::from(lost_attempts.unsigned_abs()),
         claimed_at: row.try_get("claimed_at")?,
+        unreadable,
     };
     Ok((run, row.try_get("is_fresh")?))
 }
 
 /// Reads a run, without what its journal tells.
-pub(crate) fn instance(row: &PgRow) -> Result<Instance, DbError> {
+pub(crate) fn instance(row: &PgRow, sealing: &Sealing) -> Result<Instance, DbError> {
+    let instance_id = InstanceId(row.try_get("instance_id")?);
     let status: String = row.try_get("status")?;
     let status = InstanceStatus::parse(&status).ok_or_else(|| unreadable("status"))?;
     let workflow_name: String = row.try_get("workflow_name")?;
@@ -48,20 +56,20 @@ pub(crate) fn instance(row: &PgRow) -> Result<Instance, DbError> {
     let version: i32 = row.try_get("workflow_version")?;
     let failure: Option<String> = row.try_get("failure")?;
     let failure: Option<RunFailure> = failure
-        .map(|text| serde_json::from_str(&text))
-        .transpose()
-        .map_err(|_| unreadable("failure"))?;
+        .map(|text| sealing.read(Cell::Failure(instance_id), &text))
+        .transpose()?;
     let Json(input): Json<Value> = row.try_get("input")?;
+    let cancel_reason: Option<String> = row.try_get("cancel_reason")?;
     let Json(metadata) = row.try_get("metadata")?;
     Ok(Instance {
-        instance_id: InstanceId(row.try_get("instance_id")?),
+        instance_id,
         workflow_name: WorkflowName::new(workflow_name).map_err(|_| unreadable("workflow_name"))?,
         version: version.unsigned_abs(),
         namespace: Namespace::new(namespace).map_err(|_| unreadable("namespace"))?,
         status,
         waiting_on: waiting_on(row)?,
         state: Value::Null,
-        input,
+        input: sealing.open_input(instance_id, input)?,
         metadata,
         current_nodes: Vec::new(),
         nodes: Vec::new(),
@@ -76,7 +84,9 @@ pub(crate) fn instance(row: &PgRow) -> Result<Instance, DbError> {
         started_at: row.try_get("started_at")?,
         finished_at: row.try_get("finished_at")?,
         failure,
-        cancel_reason: row.try_get("cancel_reason")?,
+        cancel_reason: cancel_reason
+            .map(|reason| sealing.open_text(Cell::Reason(instance_id), reason))
+            .transpose()?,
     })
 }
 
@@ -118,24 +128,26 @@ fn waiting_on(row: &PgRow) -> Result<Option<WaitingOn>, DbError> {
 /// What became of a run; `state` makes its state of its input.
 pub(crate) fn outcome(
     row: &PgRow,
+    sealing: &Sealing,
     state: impl FnOnce(Value) -> Result<Value, DbError>,
 ) -> Result<Outcome, DbError> {
+    let instance_id = InstanceId(row.try_get("instance_id")?);
     let status: String = row.try_get("status")?;
     Ok(match InstanceStatus::parse(&status) {
         Some(InstanceStatus::Completed) => {
             let Json(input) = row.try_get("input")?;
             Outcome::Completed {
-                state: state(input)?,
+                state: state(sealing.open_input(instance_id, input)?)?,
             }
         }
         Some(InstanceStatus::Failed) => {
             let failure: String = row.try_get("failure")?;
             Outcome::Failed {
-                failure: serde_json::from_str(&failure).map_err(|_| unreadable("failure"))?,
+                failure: sealing.read(Cell::Failure(instance_id), &failure)?,
             }
         }
         Some(InstanceStatus::Cancelled) => Outcome::Cancelled {
-            reason: row.try_get("cancel_reason")?,
+            reason: sealing.open_text(Cell::Reason(instance_id), row.try_get("cancel_reason")?)?,
         },
         Some(InstanceStatus::Pending | InstanceStatus::Running) => Outcome::Alive,
         None => return Err(unreadable("status")),

@@ -8,6 +8,7 @@ use forktex_db::sqlx::{self, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::sealing::{Cell, Sealing};
 use super::{PostgresStore, definition_ids};
 use crate::identifier::{DefinitionId, InstanceId, Version, WorkflowName};
 use crate::schedule::firing::Standing;
@@ -99,6 +100,12 @@ impl ScheduleStore for PostgresStore {
             ..
         } = due.standing;
         // Where overlaps are allowed, nothing was decided by whether an earlier run lives.
+        let cell = Cell::ScheduleError {
+            workflow: due.workflow_name.as_str(),
+        };
+        let sealed = error
+            .map(|error| self.sealing.text(cell, error))
+            .transpose()?;
         let may_be_busy = is_busy || due.stored.overlap == Overlap::Allow;
         self.db
             .transaction(async |tx| -> Result<Option<usize>, DbError> {
@@ -135,7 +142,7 @@ impl ScheduleStore for PostgresStore {
                     .bind(&started)
                     .bind(firing.last_skipped)
                     .bind(i64::try_from(firing.skipped).unwrap_or(i64::MAX))
-                    .bind(error)
+                    .bind(sealed.as_deref())
                     .execute(tx.connection())
                     .await?;
                 Ok(Some(started.len()))
@@ -169,7 +176,9 @@ impl ScheduleStore for PostgresStore {
             .bind(workflow)
             .fetch_all(self.db.pool())
             .await?;
-        rows.iter().map(schedule_row).collect()
+        rows.iter()
+            .map(|row| schedule_row(row, &self.sealing))
+            .collect()
     }
 
     async fn enable_schedule(
@@ -199,11 +208,18 @@ impl ScheduleStore for PostgresStore {
     }
 }
 
-fn schedule_row(row: &PgRow) -> Result<ScheduleRow, DbError> {
+fn schedule_row(row: &PgRow, sealing: &Sealing) -> Result<ScheduleRow, DbError> {
+    let workflow_name = workflow_name(row)?;
+    let cell = Cell::ScheduleError {
+        workflow: workflow_name.as_str(),
+    };
+    let last_error: Option<String> = row.try_get("last_error")?;
+    let last_error = last_error.map(|error| sealing.open_text(cell, error));
     let version: i32 = row.try_get("workflow_version")?;
     let last_instance_id: Option<Uuid> = row.try_get("last_instance_id")?;
     Ok(ScheduleRow {
-        workflow_name: workflow_name(row)?,
+        last_error: last_error.transpose()?,
+        workflow_name,
         version: version.unsigned_abs(),
         stored: stored(row)?,
         is_enabled: row.try_get("is_enabled")?,
@@ -213,7 +229,6 @@ fn schedule_row(row: &PgRow) -> Result<ScheduleRow, DbError> {
         last_instance_id: last_instance_id.map(InstanceId),
         last_skipped_at: row.try_get("last_skipped_at")?,
         skipped: row.try_get::<i64, _>("skipped_count")?.unsigned_abs(),
-        last_error: row.try_get("last_error")?,
         now: row.try_get("now")?,
     })
 }

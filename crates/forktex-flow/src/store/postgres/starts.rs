@@ -6,9 +6,11 @@ use std::collections::HashMap;
 use forktex_db::DbError;
 use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{self, PgConnection, Row};
+use serde_json::Value;
 
 use super::PostgresStore;
 use super::row::microseconds;
+use super::sealing::are_same;
 use crate::identifier::InstanceId;
 use crate::store::{NewRun, Started};
 
@@ -23,6 +25,10 @@ impl PostgresStore {
             return Ok(HashMap::new());
         }
         let column = |of: fn(&NewRun) -> &str| runs.iter().map(of).collect::<Vec<_>>();
+        let inputs = runs
+            .iter()
+            .map(|run| self.sealing.input(run.instance_id, &run.input).map(Json))
+            .collect::<Result<Vec<_>, DbError>>()?;
         let births = runs.iter().map(|run| run.birth.as_ref());
         let rows = sqlx::query(self.statements.start_runs.clone())
             .bind(runs.iter().map(|run| run.instance_id.0).collect::<Vec<_>>())
@@ -38,7 +44,7 @@ impl PostgresStore {
                     .map(|run| i32::try_from(run.version).unwrap_or(i32::MAX))
                     .collect::<Vec<_>>(),
             )
-            .bind(runs.iter().map(|run| Json(&run.input)).collect::<Vec<_>>())
+            .bind(inputs)
             .bind(
                 runs.iter()
                     .map(|run| Json(&run.metadata))
@@ -95,6 +101,8 @@ impl PostgresStore {
             .collect()
     }
 
+    /// The run that has the idempotency key of another. A sealed input is compared here: what is sealed
+    /// twice is not the same twice, and a digest to compare by would tell what a short input is.
     pub(super) async fn existing(
         &self,
         connection: &mut PgConnection,
@@ -105,12 +113,23 @@ impl PostgresStore {
             .bind(run.workflow_name.as_str())
             .bind(run.idempotency_key.as_deref())
             .bind(i32::try_from(run.version).unwrap_or(i32::MAX))
-            .bind(Json(&run.input))
+            // What is to be sealed is not shown to the server.
+            .bind((!self.sealing.is_on()).then_some(Json(&run.input)))
             .fetch_one(connection)
             .await?;
+        let instance_id = InstanceId(row.try_get("instance_id")?);
+        let stored: Option<Json<Value>> = row.try_get("input")?;
+        let is_same_input = match stored {
+            None => row.try_get("is_same_input")?,
+            Some(Json(stored)) => match self.sealing.open_input(instance_id, stored) {
+                Ok(stored) => are_same(&stored, &run.input),
+                Err(error) => return Ok(Started::Incomparable { error }),
+            },
+        };
+        let is_same_version: bool = row.try_get("is_same_version")?;
         Ok(Started::Existing {
-            instance_id: InstanceId(row.try_get("instance_id")?),
-            is_same: row.try_get("is_same")?,
+            instance_id,
+            is_same: is_same_version && is_same_input,
         })
     }
 }

@@ -4,10 +4,11 @@
 
 use std::time::{Duration, Instant};
 
+use forktex_db::DbError;
 use time::OffsetDateTime;
 
 use super::port::CallRequest;
-use super::{Course, Execution, hand_back};
+use super::{Course, Execution, UNREADABLE_REST, hand_back};
 use crate::ctx::call::{Ask, Reply};
 use crate::identifier::InstanceId;
 use crate::instance::journal::{Answer, Call, Entry};
@@ -172,7 +173,7 @@ impl Execution {
                 let (name, timeout) = (name.clone(), *timeout);
                 self.wait_for_signal(held, request, name, timeout).await
             }
-            (Ask::Spawn(spawn), None) => match self.newborns(held, &request, spawn) {
+            (Ask::Spawn(spawn), None) => match self.newborns(held, spawn) {
                 Ok(children) => {
                     let ids = children.iter().map(|child| child.instance_id).collect();
                     self.record_and_reply(held, request, Answer::Children(ids), children)
@@ -382,9 +383,15 @@ impl Execution {
         }
     }
 
-    async fn unread(&self, held: &Held, error: &forktex_db::DbError) -> Course {
+    async fn unread(&self, held: &Held, error: &DbError) -> Course {
         tracing::warn!(%error, instance = %self.instance, "cannot read what a run waits for; handing it back");
-        hand_back(held, &RestsOn::Worker, PAUSE_AFTER_ERROR).await
+        match error {
+            // Reading it again here would not help.
+            DbError::Sealed { .. } | DbError::Unreadable { .. } => {
+                hand_back(held, &RestsOn::Reader, UNREADABLE_REST).await
+            }
+            _ => hand_back(held, &RestsOn::Worker, PAUSE_AFTER_ERROR).await,
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use forktex_db::{Db, Transaction};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::newborn::Parent;
+use super::newborn::newborns;
+use crate::ctx::RunContext;
 use crate::ctx::call::{Ask, Port, Reply, Spawn};
 use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::identifier::InstanceId;
@@ -26,7 +27,7 @@ pub(super) struct BodyPort {
     pub(super) member: usize,
     pub(super) requests: mpsc::UnboundedSender<CallRequest>,
     pub(super) beats: Arc<Notify>,
-    pub(super) parent: Parent,
+    pub(super) context: Arc<RunContext>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -61,11 +62,10 @@ impl Port for BodyPort {
     fn spawn_in<'a>(
         &'a self,
         transaction: &'a mut Transaction,
-        key: String,
         spawn: Spawn,
     ) -> BoxFuture<'a, Result<Vec<InstanceId>, StepFailure>> {
         Box::pin(async move {
-            let children = self.parent.newborns(&self.shared, &key, &spawn)?;
+            let children = newborns(&self.shared, &self.context, &spawn)?;
             for child in &children {
                 let started = self.shared.store.start_in(transaction, child).await;
                 started.map_err(|error| {

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 -- Starts a run that goes on from the entries $4 of another one's journal; none where its definition
--- was made at run time and is removed.
+-- was made at run time and is removed. What is sealed is bound to its run and sequence: it comes anew as
+-- the input $5 and the payloads $6 of those entries, in their order.
 -- Locks: that definition, shared; the new rows. Index: instance_pkey, journal_pkey,
 -- runtime_definition_pkey.
 WITH kept AS MATERIALIZED (
@@ -27,7 +28,7 @@ WITH kept AS MATERIALIZED (
         triggered_by, retry_of, input, metadata
     )
     SELECT $2, definition_id, namespace, workflow_name, workflow_version, 'pending',
-           $3, instance_id, input, metadata
+           $3, instance_id, coalesce($5::jsonb, input), metadata
     FROM source
     RETURNING instance_id, definition_id, namespace
 ), activated AS (
@@ -38,11 +39,14 @@ WITH kept AS MATERIALIZED (
         instance_id, sequence, recorded_at, elapsed_us, superstep, visit, attempt, kind, member,
         stage, node, payload
     )
-    SELECT $2, row_number() OVER (ORDER BY journal.sequence), journal.recorded_at,
+    SELECT $2, row_number() OVER kept_order, journal.recorded_at,
            journal.elapsed_us, journal.superstep, journal.visit, journal.attempt, journal.kind,
-           journal.member, journal.stage, journal.node, journal.payload
+           journal.member, journal.stage, journal.node,
+           CASE WHEN $6::text[] IS NULL THEN journal.payload
+                ELSE ($6::text[])[(row_number() OVER kept_order)::integer]::json END
     FROM forktex_flow.journal
     WHERE journal.instance_id = $1 AND journal.sequence = ANY ($4::bigint[])
       AND EXISTS (SELECT FROM inserted)
+    WINDOW kept_order AS (ORDER BY journal.sequence)
 )
 SELECT count(*) AS started FROM inserted
