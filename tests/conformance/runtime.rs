@@ -3,13 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use forktex::db::sqlx;
 use forktex::flow::prelude::*;
 use forktex::flow::state::json::{JsonState, JsonUpdate};
-use forktex::flow::{DefinitionError, ForkError, Limits, StartError};
+use forktex::flow::{DefinitionError, ForkError, Limits, StartError, WaitingOn};
 
 use crate::stage::{ALL, Stage, on_both_stores};
-use crate::tale::Cast;
-use crate::world::{LIMIT, ended, until};
+use crate::tale::{Cast, Solo, line, tale};
+use crate::world::{Gate, LIMIT, World, ended, until};
 
 #[step_template("network.reroute")]
 #[step]
@@ -214,6 +215,54 @@ async fn c46_a_definition_with_living_runs_stays_and_no_start_slips_in_while_it_
     );
     let again = flow.undefine("failover").namespace("org-abc").await;
     assert!(matches!(again, Err(DefinitionError::NotFound { .. })));
+    flow.close().await.unwrap();
+}
+
+/// A run is spawned while its workflow is being removed: one of both must come first.
+#[tokio::test]
+async fn c46_no_child_is_spawned_of_a_definition_that_goes_at_that_moment() {
+    let world = World::create().await;
+    let gate = Gate::new();
+    let held = gate.clone();
+    let cast = Cast::default().on("only", move |ctx, _| {
+        let gate = held.clone();
+        async move {
+            gate.pass().await;
+            ctx.spawn_named("failover", json!({})).await?;
+            line(&ctx)
+        }
+    });
+    let flow = world.flow(cast).await;
+    define(&flow, pipeline()).await.unwrap();
+    flow.start_driver().await.unwrap();
+    let parent = flow.start(Solo, tale("parent")).namespace("org-abc");
+    let parent = parent.await.unwrap();
+    gate.until_arrived(1).await;
+
+    let mut removal = world.pool.begin().await.unwrap();
+    sqlx::query("UPDATE forktex_flow.runtime_definition SET is_removed = true")
+        .execute(&mut *removal)
+        .await
+        .unwrap();
+    gate.open();
+    until("the spawn waits for the removal", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        world.number(waiting).await == 1
+    })
+    .await;
+    removal.commit().await.unwrap();
+    until("the parent rests", async || {
+        let parent = parent.refresh().await.unwrap();
+        parent.waiting_on == Some(WaitingOn::CompatibleWorker)
+    })
+    .await;
+    assert_eq!(
+        world
+            .number("SELECT count(*) FROM forktex_flow.active")
+            .await,
+        1
+    );
     flow.close().await.unwrap();
 }
 

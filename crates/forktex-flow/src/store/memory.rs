@@ -182,8 +182,8 @@ impl MemoryStore {
     }
 }
 
-/// The refusal of what only a database can do.
-fn needs_database(what: &'static str) -> DbError {
+/// The refusal of what cannot be written, or what only a database can do.
+fn refused(what: &'static str) -> DbError {
     DbError::Invalid {
         reason: what.into(),
         constraint: None,
@@ -391,13 +391,21 @@ impl Store for MemoryStore {
         Ok(checkpoints
             .iter()
             .map(|checkpoint| {
-                Some(tables.commit(checkpoint)).filter(|done| *done == Committed::Written)
+                let may_spawn = tables.may_spawn(checkpoint);
+                let done = may_spawn.then(|| tables.commit(checkpoint));
+                done.filter(|done| *done == Committed::Written)
             })
             .collect())
     }
 
     async fn commit_alone(&self, checkpoint: &Checkpoint) -> Result<Committed, DbError> {
-        Ok(self.change().commit(checkpoint))
+        let mut tables = self.change();
+        if !tables.may_spawn(checkpoint) {
+            return Err(refused(
+                "the workflow of a run that is spawned was removed meanwhile",
+            ));
+        }
+        Ok(tables.commit(checkpoint))
     }
 
     fn database(&self) -> Option<Db> {
@@ -405,13 +413,13 @@ impl Store for MemoryStore {
     }
 
     async fn commit_in(&self, _: &mut Transaction, _: &Checkpoint) -> Result<Committed, DbError> {
-        Err(needs_database(
+        Err(refused(
             "a checkpoint in a transaction needs a flow on a database; this one is in memory",
         ))
     }
 
     async fn start_in(&self, _: &mut Transaction, _: &NewRun) -> Result<Started, DbError> {
-        Err(needs_database(
+        Err(refused(
             "a start in a transaction needs a flow on a database; this one is in memory",
         ))
     }

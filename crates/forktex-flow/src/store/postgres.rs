@@ -366,6 +366,8 @@ impl Store for PostgresStore {
         if locked.try_get::<bool, _>("is_paused")? && !checkpoint.is_pausing {
             return Ok(Committed::PauseRequested);
         }
+        self.hold_definitions(&mut *connection, &checkpoint.children)
+            .await?;
         self.commit_on(&mut *connection, std::slice::from_ref(checkpoint))
             .await?;
         self.insert_runs(connection, &checkpoint.children).await?;
@@ -379,6 +381,9 @@ impl Store for PostgresStore {
     ) -> Result<Started, DbError> {
         let runs = std::slice::from_ref(run);
         let connection = transaction.connection();
+        if run.birth.is_some() {
+            self.hold_definitions(&mut *connection, runs).await?;
+        }
         let inserted = self.insert_runs(&mut *connection, runs).await?;
         match inserted.into_values().next() {
             Some(started) => Ok(started),

@@ -8,13 +8,13 @@ use forktex_db::{DbError, Transaction};
 use serde_json::Value;
 
 use super::tables::{Definition, Tables};
-use super::{MemoryStore, needs_database};
+use super::{MemoryStore, refused};
 use crate::compile::CompiledWorkflow;
 use crate::identifier::{DefinitionId, Namespace, Version, WorkflowName};
-use crate::store::NewRun;
 use crate::store::definitions::{
     Defined, DefinitionStore, Guarded, StoredDefinition, StoredLimits, Undefined,
 };
+use crate::store::{Checkpoint, NewRun};
 
 /// The time over which starts are counted.
 const MINUTE: Duration = Duration::from_mins(1);
@@ -54,6 +54,12 @@ impl Tables {
         let id = DefinitionId(self.last_definition);
         self.definitions.insert(id, definition);
         id
+    }
+
+    /// Whether the workflows of the runs that a checkpoint spawns are there.
+    pub(super) fn may_spawn(&self, checkpoint: &Checkpoint) -> bool {
+        let mut children = checkpoint.children.iter();
+        children.all(|child| self.definitions.contains_key(&child.definition_id))
     }
 
     fn living_definitions<'a>(
@@ -250,7 +256,7 @@ impl DefinitionStore for MemoryStore {
         _: &NewRun,
         _: bool,
     ) -> Result<Guarded, DbError> {
-        Err(needs_database(
+        Err(refused(
             "a start in a transaction needs a flow on a database; this one is in memory",
         ))
     }

@@ -9,7 +9,7 @@ use forktex_db::{DbError, Transaction};
 use super::active::{ActiveRun, Place, WaitsFor};
 use super::inbox::Told;
 use super::tables::Tables;
-use super::{MemoryStore, needs_database};
+use super::{MemoryStore, refused};
 use crate::identifier::InstanceId;
 use crate::instance::InstanceStatus;
 use crate::instance::journal::{MessageId, fold_state};
@@ -28,7 +28,7 @@ impl MessageStore for MemoryStore {
     }
 
     async fn post_in(&self, _: &mut Transaction, _: &NewSignal) -> Result<Posted, DbError> {
-        Err(needs_database(
+        Err(refused(
             "a signal in a transaction needs a flow on a database; this one is in memory",
         ))
     }

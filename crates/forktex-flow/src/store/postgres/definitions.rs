@@ -5,6 +5,7 @@
 //! and then keeps the definition, or after, and then finds none.
 
 use async_trait::async_trait;
+use forktex_db::sqlx::PgConnection;
 use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{self, Row};
@@ -20,7 +21,38 @@ use crate::store::definitions::{
 };
 use crate::store::{NewRun, Store};
 
+/// Why a run cannot be spawned.
+const REMOVED: &str = "the workflow of a run that is spawned was removed meanwhile";
+
 impl PostgresStore {
+    /// Keeps the definitions of runs that are spawned until the transaction ends.
+    ///
+    /// # Errors
+    /// Invalid where one is removed: whoever spawned it read too old a list.
+    pub(super) async fn hold_definitions(
+        &self,
+        connection: &mut PgConnection,
+        children: &[NewRun],
+    ) -> Result<(), DbError> {
+        if children.is_empty() {
+            return Ok(());
+        }
+        let definitions: Vec<i64> = children.iter().map(|child| child.definition_id.0).collect();
+        let removed: i64 = sqlx::query_scalar(self.statements.hold_definitions.clone())
+            .bind(definitions)
+            .fetch_one(connection)
+            .await?;
+        if removed == 0 {
+            return Ok(());
+        }
+        Err(DbError::Invalid {
+            reason: REMOVED.into(),
+            constraint: None,
+            column: None,
+            sqlstate: None,
+        })
+    }
+
     async fn next_revision(&self, transaction: &mut Transaction) -> Result<i64, DbError> {
         Ok(
             sqlx::query_scalar(self.statements.bump_runtime_revision.clone())

@@ -61,6 +61,7 @@ statements!(
     give_up_leadership,
     hand_back,
     hold_namespace_limit,
+    hold_definitions,
     hold_runtime_definition,
     insert_runtime_definition,
     instance_status,
