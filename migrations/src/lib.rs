@@ -43,6 +43,17 @@ pub const FLOW: &[Source] = &[
         name: "runtime_definitions",
         sql: include_str!("../flow/0005_runtime_definitions.sql"),
     },
+    // The place of a migration that another branch brings.
+    Source {
+        version: 6,
+        name: "reserved",
+        sql: "SELECT 1",
+    },
+    Source {
+        version: 7,
+        name: "moves",
+        sql: include_str!("../flow/0007_moves.sql"),
+    },
 ];
 
 /// The schema `forktex_vault` of `forktex-vault`.

@@ -5,6 +5,7 @@
 pub(crate) mod control;
 pub(crate) mod definitions;
 pub(crate) mod message;
+pub(crate) mod migration;
 pub(crate) mod notice;
 pub(crate) mod postgres;
 pub(crate) mod query;
@@ -28,6 +29,7 @@ use crate::instance::{Instance, InstanceStatus};
 pub(crate) use control::ControlStore;
 pub(crate) use definitions::DefinitionStore;
 pub(crate) use message::{Letter, MessageStore, NewSignal, Posted};
+pub(crate) use migration::MigrationStore;
 pub(crate) use query::QueryStore;
 
 /// A run to be started.
@@ -284,7 +286,7 @@ pub enum Election {
 /// Where runs are kept. Every write of an owner is fenced by the epoch of its claim.
 #[async_trait]
 pub(crate) trait Store:
-    MessageStore + ControlStore + QueryStore + DefinitionStore + Send + Sync + 'static
+    MessageStore + ControlStore + QueryStore + DefinitionStore + MigrationStore + Send + Sync + 'static
 {
     fn heart(&self) -> Box<dyn Heart>;
 

@@ -10,6 +10,7 @@ mod control;
 mod definitions;
 mod journal_row;
 mod messages;
+mod migration;
 pub(crate) mod notify;
 mod pulse;
 mod queries;
@@ -149,6 +150,7 @@ impl Store for PostgresStore {
                 .bind(&lines)
                 .bind(&workflow.state_hash[..])
                 .bind(Json(workflow.plan.stage_names()))
+                .bind(workflow.state_lines.iter().collect::<Vec<_>>())
                 .fetch_optional(self.db.pool())
                 .await
                 .map_err(DbError::from)

@@ -25,7 +25,7 @@ use crate::ctx::call::Calls;
 use crate::ctx::{Ctx, RunContext};
 use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::identifier::{Epoch, InstanceId};
-use crate::instance::journal::Entry;
+use crate::instance::journal::{Entry, Recorded, last_move};
 use crate::state::delta::Delta;
 use crate::state::erased::AnyState;
 use crate::state::payload;
@@ -558,10 +558,15 @@ impl Shared {
 fn rebuild(
     workflow: &CompiledWorkflow,
     input: serde_json::Value,
-    journal: &[crate::instance::journal::Recorded],
+    journal: &[Recorded],
 ) -> Result<(Snapshot, AnyState), String> {
     let (snapshot, deltas) = Snapshot::replay(&workflow.plan, journal)
         .ok_or("its journal does not fit the workflow's topology")?;
+    // A move brings the state of then, in the shape of the version that it led to.
+    let input = match last_move(journal) {
+        Some((_, moved)) => moved.state.clone(),
+        None => input,
+    };
     let mut state = workflow
         .codec
         .decode(input)

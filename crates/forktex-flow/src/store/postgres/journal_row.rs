@@ -72,6 +72,10 @@ impl JournalColumns {
                 member: i16::MAX,
                 ..columns
             },
+            Entry::Migrated(moved) => Self {
+                superstep: clamped(moved.superstep),
+                ..columns
+            },
             Entry::RunCompleted
             | Entry::RunFailed { .. }
             | Entry::RunCancelled { .. }
@@ -108,6 +112,7 @@ fn kind(entry: &Entry) -> i16 {
         Entry::CompensationBegan { .. } => 13,
         Entry::Compensated { .. } => 14,
         Entry::CompensationFailed { .. } => 15,
+        Entry::Migrated(_) => 16,
     }
 }
 
@@ -167,6 +172,7 @@ fn payload(entry: &Entry) -> Option<Payload> {
             payload.failure = Some(failure.clone());
         }
         Entry::Called { call, .. } => payload.call = Some(call.clone()),
+        Entry::Migrated(moved) => payload.migrated = Some(moved.clone()),
     }
     Some(payload)
 }
@@ -261,6 +267,7 @@ pub(crate) fn recorded(row: &PgRow) -> Result<Recorded, DbError> {
             signal: payload.signal.ok_or_else(missing)?,
             failure: payload.failure.ok_or_else(missing)?,
         },
+        16 => Entry::Migrated(payload.migrated.ok_or_else(missing)?),
         _ => return Err(unreadable("kind")),
     };
     Ok(Recorded {
