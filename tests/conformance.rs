@@ -27,6 +27,8 @@ mod children;
 mod compensation;
 #[path = "conformance/control.rs"]
 mod control;
+#[path = "conformance/migrate.rs"]
+mod migrate;
 #[path = "conformance/signal.rs"]
 mod signal;
 #[path = "conformance/timer.rs"]

@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 
 use crate::compensation::Saga;
 use crate::mail::Listening;
+use crate::migrate::{Early, Late, migration};
 use crate::tale::{Cast, line};
 use crate::world::{World, builder, ledger_pool};
 
@@ -23,6 +24,8 @@ pub(crate) const KILLER: &str = "killer";
 /// The node whose undoing never ends in a child.
 pub(crate) const HANGING_UNDO: &str = "a";
 
+const MIGRATE: &str = "migrate";
+
 /// The lease of a worker in a child.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
@@ -33,6 +36,8 @@ pub(crate) enum Conduct {
     HangAt(&'static str),
     /// The run called [`KILLER`] ends the process.
     DieOfKiller,
+    /// It runs nothing, and moves runs of [`Early`] to another version, some each second.
+    Migrate,
 }
 
 /// Starts a worker. Dropping the child kills it; the worker ends by itself when this process does.
@@ -46,6 +51,7 @@ pub(crate) fn spawn(world: &World, conduct: Conduct) -> Child {
             match conduct {
                 Conduct::HangAt(node) => node,
                 Conduct::DieOfKiller => "",
+                Conduct::Migrate => MIGRATE,
             },
         )
         .stdin(Stdio::piped())
@@ -99,8 +105,14 @@ fn a_worker_to_be_killed() {
         let flow = builder(&url, &pool, "child", cast)
             .register::<Listening>()
             .register::<Saga>()
+            .register::<Early>()
+            .register::<Late>()
             .lease(LEASE);
         let flow = flow.build().await.unwrap();
+        if hang_at == MIGRATE {
+            migration(&flow).rate(200).await.unwrap();
+            return;
+        }
         flow.start_driver().await.unwrap();
         std::future::pending::<()>().await;
     });

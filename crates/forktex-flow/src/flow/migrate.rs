@@ -5,6 +5,7 @@ mod versions;
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 use super::Flow;
 use crate::error::MigrationError;
 use crate::identifier::{InstanceId, NodeName, Version};
+use crate::instance::journal::last_move;
 use crate::instance::migration::{
     MigrationFate, MigrationOutcome, MigrationPreview, MigrationRefusal, PREVIEW_BYTES_MAX,
     PREVIEW_RUNS_DEFAULT, PreviewedRun,
@@ -23,7 +25,8 @@ use crate::instance::migration::{
 use crate::query::{PAGE_RUNS_MAX, RATE_DEFAULT, RATE_MAX};
 use crate::state::payload;
 use crate::store::migration::{MigrationStore as _, Moved, RunMove, RunsOf};
-use crate::store::{QueryStore as _, Store as _};
+use crate::store::{QueryStore as _, Store as _, StoredInstance};
+use crate::transition::ending;
 use versions::Versions;
 
 /// How often a run is looked at again that changed while it was looked at.
@@ -284,16 +287,23 @@ impl MigrateBuilder {
                 Moved::Changed => {}
             }
         }
-        outcome.refuse(instance, MigrationRefusal::Busy);
+        // It goes on while it is looked at, so a worker has it now and then.
+        outcome.leave_owned(instance);
         Ok(true)
     }
 
     /// Reads a run and finds where it would go on. Two statements.
     async fn look(&self, versions: &Versions, instance: InstanceId) -> Result<Look, DbError> {
         let stored = self.flow.0.store.read(instance).await?;
-        let Some(stored) = stored.filter(|stored| {
-            !stored.instance.status.is_terminal() && stored.instance.version == self.from
-        }) else {
+        // The journal is read after the run, and may tell already that it has moved or ended.
+        let is_there = |stored: &StoredInstance| {
+            let (last, moved) = (stored.journal.last(), last_move(&stored.journal));
+            !stored.instance.status.is_terminal()
+                && stored.instance.version == self.from
+                && moved.is_none_or(|(_, moved)| moved.to.version == self.from)
+                && last.is_none_or(|last| ending(slice::from_ref(&last.entry)).is_none())
+        };
+        let Some(stored) = stored.filter(is_there) else {
             return Ok(Look::Another);
         };
         let last = stored.journal.last();

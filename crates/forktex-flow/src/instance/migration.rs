@@ -160,9 +160,6 @@ pub enum MigrationRefusal {
         /// Why.
         reason: String,
     },
-    /// It changed again and again while it was looked at.
-    #[error("it changed again and again meanwhile; try again")]
-    Busy,
 }
 
 fn names(nodes: &[NodeName]) -> String {
