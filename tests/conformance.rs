@@ -29,6 +29,8 @@ mod compensation;
 mod control;
 #[path = "conformance/migrate.rs"]
 mod migrate;
+#[path = "conformance/moving.rs"]
+mod moving;
 #[path = "conformance/signal.rs"]
 mod signal;
 #[path = "conformance/timer.rs"]
