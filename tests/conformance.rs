@@ -49,8 +49,14 @@ mod runtime;
 #[path = "conformance/worker.rs"]
 mod worker;
 
+#[path = "conformance/clock.rs"]
+mod clock;
+#[path = "conformance/drift.rs"]
+mod drift;
 #[path = "conformance/driver.rs"]
 mod driver;
+#[path = "conformance/leader.rs"]
+mod leader;
 #[path = "conformance/outage.rs"]
 mod outage;
 #[path = "conformance/refusal.rs"]

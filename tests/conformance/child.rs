@@ -5,6 +5,7 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::Duration;
 
+use forktex::flow::Election;
 use forktex::flow::prelude::*;
 use tokio::process::{Child, Command};
 
@@ -25,6 +26,8 @@ pub(crate) const KILLER: &str = "killer";
 pub(crate) const HANGING_UNDO: &str = "a";
 
 const MIGRATE: &str = "migrate";
+const LEAD: &str = "lead";
+const LEAD_BY_LEASE: &str = "lead by lease";
 
 /// The lease of a worker in a child.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
@@ -36,6 +39,8 @@ pub(crate) enum Conduct {
     HangAt(&'static str),
     /// The run called [`KILLER`] ends the process.
     DieOfKiller,
+    /// Nothing: it only runs and leads.
+    Lead(Election),
     /// It runs nothing, and moves runs of [`Early`] to another version, some each second.
     Migrate,
 }
@@ -51,6 +56,8 @@ pub(crate) fn spawn(world: &World, conduct: Conduct) -> Child {
             match conduct {
                 Conduct::HangAt(node) => node,
                 Conduct::DieOfKiller => "",
+                Conduct::Lead(Election::RowLease) => LEAD_BY_LEASE,
+                Conduct::Lead(_) => LEAD,
                 Conduct::Migrate => MIGRATE,
             },
         )
@@ -60,6 +67,13 @@ pub(crate) fn spawn(world: &World, conduct: Conduct) -> Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap()
+}
+
+/// Freezes a process with `SIGSTOP`, or thaws it with `SIGCONT`.
+pub(crate) async fn signal(child: &Child, name: &str) {
+    let id = child.id().unwrap().to_string();
+    let sent = Command::new("kill").args([name, &id]).status().await;
+    assert!(sent.unwrap().success(), "cannot send {name}");
 }
 
 /// `SIGKILL`, and waits for the end.
@@ -108,6 +122,10 @@ fn a_worker_to_be_killed() {
             .register::<Early>()
             .register::<Late>()
             .lease(LEASE);
+        let flow = match hang_at.as_str() {
+            LEAD_BY_LEASE => flow.election(Election::RowLease),
+            _ => flow,
+        };
         let flow = flow.build().await.unwrap();
         if hang_at == MIGRATE {
             migration(&flow).rate(200).await.unwrap();
