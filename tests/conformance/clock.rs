@@ -42,7 +42,10 @@ async fn pauses(world: &World, run: InstanceId, node: &str) -> Vec<Duration> {
 async fn is_shifted(run: &Run<crate::tale::Tale>, hours: i32) {
     let created_at = run.refresh().await.unwrap().created_at;
     let ahead = created_at - OffsetDateTime::now_utc();
-    assert_eq!((ahead.as_seconds_f64() / 3_600.0).round(), f64::from(hours));
+    assert_eq!(
+        (ahead + time::Duration::minutes(30 * i64::from(hours))).whole_hours(),
+        i64::from(hours)
+    );
 }
 
 #[tokio::test]

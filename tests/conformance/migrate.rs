@@ -93,7 +93,7 @@ impl Workflow for Late {
 }
 
 /// A tale as version 2 has it.
-pub(crate) fn bound(tale: serde_json::Value) -> Result<serde_json::Value, String> {
+fn bound(tale: &serde_json::Value) -> Result<serde_json::Value, String> {
     let title = tale["title"].as_str().unwrap_or_default();
     assert!(title != "panics", "a title that panics");
     if title == "errs" {
@@ -104,7 +104,9 @@ pub(crate) fn bound(tale: serde_json::Value) -> Result<serde_json::Value, String
 
 pub(crate) fn migration(flow: &Flow) -> MigrateBuilder {
     let migration = flow.migrate(NAME, 1, 2).rate(10_000);
-    migration.map_node("listen", "hear").map_state(bound)
+    migration
+        .map_node("listen", "hear")
+        .map_state(|tale| bound(&tale))
 }
 
 fn builder(world: &World, worker: &str) -> FlowBuilder {
@@ -267,7 +269,11 @@ async fn what_does_not_fit_is_refused_run_by_run_and_stays_what_it_was() {
     let reason = &unmapped.refusals[0].reason;
     assert!(matches!(reason, MigrationRefusal::State { .. }), "{reason}");
     assert!(reason.to_string().contains("heading"), "{reason}");
-    let unmapped = flow.migrate(NAME, 1, 2).map_state(bound).dry_run().await;
+    let unmapped = flow
+        .migrate(NAME, 1, 2)
+        .map_state(|tale| bound(&tale))
+        .dry_run()
+        .await;
     let MigrationFate::Refused(reason) = &unmapped.unwrap().runs[2].fate.clone() else {
         panic!("it has no node of that name");
     };

@@ -120,6 +120,7 @@ async fn a_body_that_waits_keeps_its_attempts_and_the_answers_of_its_calls() {
         async move {
             let block = async { Ok::<_, StepError>(counted.fetch_add(1, Ordering::SeqCst)) };
             ctx.once("block", block).await?;
+            assert!(ctx.idempotency_key().ends_with("/work/1"));
             let told = ctx.signal::<Told>().await?;
             if ctx.attempt() == 1 {
                 return Err(StepError::new("not yet"));

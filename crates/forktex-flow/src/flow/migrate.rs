@@ -41,14 +41,16 @@ impl Flow {
     /// A run waits while no worker has it: for a signal, a time, a child, another attempt or a worker.
     /// One that a worker has is left alone and told of. Where a run goes on is its node, its visit and
     /// its state: it stands on the node of the same name, or on the one that it is mapped to, with what
-    /// that visit recorded so far, such as failed attempts and the answers of durable calls; what led
-    /// there need not be in the other version. Conditions and routers that have answered are not asked
-    /// again. What was undoable when it was done stays so, and nothing else becomes it. A node of another
-    /// name has another [`idempotency_key`](crate::Ctx::idempotency_key).
+    /// that visit recorded so far: its failed attempts, the answers of its durable calls, its
+    /// [`idempotency_key`](crate::Ctx::idempotency_key). What led there need not be in the other version.
+    /// Conditions and routers that have answered are not asked again. What was undoable when it was done
+    /// stays so, and nothing else becomes it.
     ///
     /// Each run moves in a transaction of its own, of four statements, and is then claimed by a worker
     /// that has the new version, which finds out what it waits for by that. So a crash leaves each run
-    /// what it was or moved whole, and calling again goes on.
+    /// what it was or moved whole, and calling again goes on. A [`Run`](crate::Run) with the old type of
+    /// the state cannot read a run that moved to another type: take one from
+    /// [`handle`](Self::handle).
     ///
     /// # Examples
     /// ```no_run
@@ -237,6 +239,10 @@ impl MigrateBuilder {
                 Err(error) => return Err(self.stopped(outcome, error)),
             }
         }
+        tracing::info!(
+            workflow = self.workflow, from = self.from, to = self.to, moved = outcome.moved,
+            owned = outcome.owned, refused = outcome.refused, "moved runs to another version"
+        );
         Ok(outcome)
     }
 

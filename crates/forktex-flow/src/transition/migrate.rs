@@ -54,6 +54,11 @@ impl Passage<'_> {
                 reason: error.to_string(),
             }
         })?;
+        let called = snapshot.members().iter().filter_map(|member| {
+            let name = plan.name(member.node);
+            let (first, now) = (member.called.as_ref().unwrap_or(name), self.name_of(name)?);
+            (*first != now).then(|| (now, first.clone()))
+        });
         let visits = plan.nodes.iter().zip(&snapshot.visits);
         let visits = visits.filter(|(_, visits)| **visits > 0);
         let moved = Move {
@@ -62,6 +67,7 @@ impl Passage<'_> {
             renamed: self.renamed.clone(),
             superstep: snapshot.superstep,
             place,
+            called: called.collect(),
             visits: visits
                 .filter_map(|(node, visits)| Some((self.name_of(node)?, *visits)))
                 .collect(),
@@ -167,18 +173,22 @@ impl Snapshot {
         let undoable = moved.undoable.iter();
         let undoable = undoable.map(|(node, visit)| Some((plan.index_of(node)?, *visit)));
         let undoable: Vec<(NodeIndex, u32)> = undoable.collect::<Option<_>>()?;
+        let came = |node: NodeIndex, visit: u32| Member {
+            called: moved.called.get(plan.name(node)).cloned(),
+            ..Member::new(node, visit)
+        };
         snapshot.superstep = moved.superstep;
         snapshot.position = match &moved.place {
             Place::Start => Position::Start,
             Place::Stage(nodes) => {
                 let stage = plan.stage_of(nodes)?;
-                let member = |node: &NodeIndex| Member::new(*node, snapshot.visits[node.0]);
+                let member = |node: &NodeIndex| came(*node, snapshot.visits[node.0]);
                 let members = plan.stage(stage).members.iter().map(member).collect();
                 Position::At { stage, members }
             }
             Place::Undoing { by, node, visit } => Position::Undoing {
                 by: by.clone(),
-                member: Member::new(plan.index_of(node)?, *visit),
+                member: came(plan.index_of(node)?, *visit),
             },
         };
         for recorded in before {

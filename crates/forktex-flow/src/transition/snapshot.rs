@@ -62,6 +62,8 @@ pub(crate) enum Position {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Member {
     pub(crate) node: NodeIndex,
+    /// What the node was called when the run came to it, where that is another name.
+    pub(crate) called: Option<NodeName>,
     pub(crate) visit: u32,
     pub(crate) failed_attempts: u32,
     pub(crate) progress: Progress,
@@ -532,6 +534,7 @@ impl Member {
     pub(super) fn new(node: NodeIndex, visit: u32) -> Self {
         Self {
             node,
+            called: None,
             visit,
             failed_attempts: 0,
             progress: Progress::Ready,

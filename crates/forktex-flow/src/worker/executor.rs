@@ -356,6 +356,7 @@ impl Execution {
                 },
                 Some(Calls::new(Arc::clone(&member.answers), Arc::new(port))),
             );
+            let ctx = ctx.called(member.called.clone());
             let body = Arc::clone(undo.map_or(&binding.body, |undo| &undo.body));
             let policy = self.policy(member.node);
             let (timeout, heartbeat) = (policy.timeout, policy.heartbeat);

@@ -91,11 +91,10 @@ impl Versions {
         if map_state.is_some() && !unmerged.is_empty() {
             return Err(MigrationRefusal::HalfMerged);
         }
-        let state = match map_state {
-            None => moved.state,
-            Some(map) => mapped(map, moved.state)?,
-        };
-        moved.state = taken_in(&*self.to.workflow.codec, state, &unmerged)?;
+        if let Some(map) = map_state {
+            moved.state = mapped(map, moved.state)?;
+        }
+        moved.state = taken_in(&*self.to.workflow.codec, moved.state, &unmerged)?;
         let arrived = arrival(&self.to.workflow.plan, &stored.journal, &moved);
         let (stage, current_nodes) = arrived.ok_or_else(|| MigrationRefusal::Unreadable {
             reason: "its journal would not fit the version that it moves to".to_owned(),

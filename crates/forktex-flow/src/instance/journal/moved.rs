@@ -24,6 +24,10 @@ pub(crate) struct Move {
     /// The superstep that the run is in. What was recorded of it before still counts.
     pub(crate) superstep: u32,
     pub(crate) place: Place,
+    /// What nodes of the superstep that the run is in were called when it came to them, where that is
+    /// another name: their bodies go on under their old idempotency keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) called: BTreeMap<NodeName, NodeName>,
     /// How often the run has come to each node.
     pub(crate) visits: BTreeMap<NodeName, u32>,
     /// The visits that can be undone, in the order of their completion.

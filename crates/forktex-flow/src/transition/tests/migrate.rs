@@ -73,9 +73,7 @@ fn append(field: &str, item: &str) -> Delta {
     delta
 }
 
-fn minute() -> Option<Duration> {
-    Some(Duration::from_mins(1))
-}
+const MINUTE: Option<Duration> = Some(Duration::from_mins(1));
 
 #[test]
 fn a_run_goes_on_at_its_node_whatever_comes_before_it_in_the_other_version() {
@@ -120,7 +118,7 @@ fn failed_attempts_and_the_answers_of_calls_go_along_under_the_new_name() {
         answer: Answer::Once(json!(7)),
     };
     live.happens(Event::Called { member: 0, call });
-    live.fails(0, StepFailureKind::Error, minute());
+    live.fails(0, StepFailureKind::Error, MINUTE);
     let mut live = moved(live, plan(&[&["second"], &["c"]]), &[("b", "second")]);
     let member = live.snapshot.member(0).unwrap();
     assert_eq!(member.failed_attempts, 1);
@@ -131,11 +129,13 @@ fn failed_attempts_and_the_answers_of_calls_go_along_under_the_new_name() {
         Some(NOW + Duration::from_mins(1))
     );
     // And again, to a third version, while it still waits.
-    live.fails(0, StepFailureKind::Error, minute());
+    live.fails(0, StepFailureKind::Error, MINUTE);
     let live = moved(live, plan(&[&["third"]]), &[("second", "third")]);
     let member = live.snapshot.member(0).unwrap();
     assert_eq!(member.failed_attempts, 2);
     assert_eq!(member.answers.len(), 1);
+    // What the visit asked of others under its key, it asks under that key again.
+    assert_eq!(member.called, Some(NodeName::unchecked("b")));
     let records = node_records(&live.journal);
     let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
     assert_eq!(names, ["a", "third"]);
@@ -176,7 +176,7 @@ fn members_that_are_done_or_skipped_stay_so_and_are_merged_with_the_others() {
 fn two_nodes_can_change_their_names() {
     let mut live = Live::new(plan(&[&["a"], &["b"], &["c"]]), Recorder::default());
     live.completes(0, set("x"));
-    live.fails(0, StepFailureKind::Error, minute());
+    live.fails(0, StepFailureKind::Error, MINUTE);
     let swap = [("a", "b"), ("b", "a")];
     let live = moved(live, plan(&[&["b"], &["a"], &["c"]]), &swap);
     assert_eq!(live.snapshot.current_nodes(&live.plan)[0].as_str(), "a");
@@ -242,7 +242,7 @@ fn what_is_to_be_undone_goes_along_or_the_run_stays() {
     live.completes(0, set("y"));
     live.fails(0, StepFailureKind::Fatal, None);
     assert_eq!(live.snapshot.current_nodes(&live.plan)[0].as_str(), "b");
-    live.fails(0, StepFailureKind::Error, minute());
+    live.fails(0, StepFailureKind::Error, MINUTE);
     // In the midst of undoing, with an attempt that failed.
     let mut live = moved(live, undoable(&["first", "second"]), &[("b", "second")]);
     assert!(live.snapshot.is_undoing());
@@ -263,7 +263,7 @@ fn what_is_to_be_undone_goes_along_or_the_run_stays() {
 fn a_fork_or_a_retry_from_before_a_move_is_of_the_version_of_then() {
     let mut live = Live::new(plan(&[&["a"], &["b"], &["c"]]), Recorder::default());
     live.completes(0, set("x"));
-    live.fails(0, StepFailureKind::Error, minute());
+    live.fails(0, StepFailureKind::Error, MINUTE);
     let mut live = moved(live, plan(&[&["b"], &["last"]]), &[]);
     let from = last_move(&live).from;
     live.completes(0, set("y"));
