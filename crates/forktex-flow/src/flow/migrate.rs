@@ -240,8 +240,13 @@ impl MigrateBuilder {
             }
         }
         tracing::info!(
-            workflow = self.workflow, from = self.from, to = self.to, moved = outcome.moved,
-            owned = outcome.owned, refused = outcome.refused, "moved runs to another version"
+            workflow = self.workflow,
+            from = self.from,
+            to = self.to,
+            moved = outcome.moved,
+            owned = outcome.owned,
+            refused = outcome.refused,
+            "moved runs to another version"
         );
         Ok(outcome)
     }

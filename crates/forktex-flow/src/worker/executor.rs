@@ -118,8 +118,7 @@ impl Execution {
             .get(run.definition_id)
             .ok_or_else(|| "its workflow is not here".to_owned())
             .and_then(|workflow| {
-                rebuild(&workflow, run.input.clone(), &run.journal)
-                    .map(|rebuilt| (workflow, rebuilt))
+                rebuild(&workflow, &run.input, &run.journal).map(|rebuilt| (workflow, rebuilt))
             });
         let (workflow, (snapshot, state)) = match rebuilt {
             Ok(rebuilt) => rebuilt,
@@ -151,7 +150,7 @@ impl Execution {
             tokens: held.tokens.clone(),
             clock: DatabaseClock::read(run.claimed_at),
             snapshot,
-            state_bytes: payload::size(&run.input),
+            state_bytes: payload::size(base(&run.input, &run.journal)),
             state,
             workflow,
             bodies: JoinSet::new(),
@@ -555,22 +554,22 @@ impl Shared {
     }
 }
 
+/// The state on which the deltas of a journal are merged: a move brings that of then.
+fn base<'a>(input: &'a serde_json::Value, journal: &'a [Recorded]) -> &'a serde_json::Value {
+    last_move(journal).map_or(input, |(_, moved)| &moved.state)
+}
+
 /// The place and the state that a journal tells of.
 fn rebuild(
     workflow: &CompiledWorkflow,
-    input: serde_json::Value,
+    input: &serde_json::Value,
     journal: &[Recorded],
 ) -> Result<(Snapshot, AnyState), String> {
     let (snapshot, deltas) = Snapshot::replay(&workflow.plan, journal)
         .ok_or("its journal does not fit the workflow's topology")?;
-    // A move brings the state of then, in the shape of the version that it led to.
-    let input = match last_move(journal) {
-        Some((_, moved)) => moved.state.clone(),
-        None => input,
-    };
     let mut state = workflow
         .codec
-        .decode(input)
+        .decode(base(input, journal).clone())
         .map_err(|error| error.to_string())?;
     for delta in &deltas {
         workflow
