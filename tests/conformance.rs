@@ -31,6 +31,8 @@ mod control;
 mod migrate;
 #[path = "conformance/moving.rs"]
 mod moving;
+#[path = "conformance/overtaken.rs"]
+mod overtaken;
 #[path = "conformance/signal.rs"]
 mod signal;
 #[path = "conformance/timer.rs"]

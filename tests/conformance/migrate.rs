@@ -93,7 +93,7 @@ impl Workflow for Late {
 }
 
 /// A tale as version 2 has it.
-fn bound(tale: &serde_json::Value) -> Result<serde_json::Value, String> {
+pub(crate) fn bound(tale: &serde_json::Value) -> Result<serde_json::Value, String> {
     let title = tale["title"].as_str().unwrap_or_default();
     assert!(title != "panics", "a title that panics");
     if title == "errs" {
