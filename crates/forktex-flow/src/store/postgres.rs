@@ -110,12 +110,10 @@ impl PostgresStore {
         &self,
         connection: &mut PgConnection,
         instance: InstanceId,
-        sequence: i64,
         reason: &str,
     ) -> Result<(), DbError> {
         sqlx::query(self.statements.end_cancelled_run.clone())
             .bind(instance.0)
-            .bind(sequence)
             .bind(reason)
             .execute(connection)
             .await?;
@@ -408,8 +406,7 @@ impl Store for PostgresStore {
                     };
                 };
                 if locked.try_get::<Option<Uuid>, _>("worker_id")?.is_none() {
-                    let sequence: i64 = locked.try_get("sequence")?;
-                    self.end_cancelled(tx.connection(), instance, sequence + 1, reason)
+                    self.end_cancelled(tx.connection(), instance, reason)
                         .await?;
                     return Ok(Cancelled::AtOnce);
                 }
@@ -445,8 +442,7 @@ impl Store for PostgresStore {
                     let Some(reason) = reason else {
                         return Ok(false);
                     };
-                    let sequence: i64 = locked.try_get("sequence")?;
-                    self.end_cancelled(tx.connection(), instance, sequence + 1, &reason)
+                    self.end_cancelled(tx.connection(), instance, &reason)
                         .await?;
                     Ok(true)
                 })
