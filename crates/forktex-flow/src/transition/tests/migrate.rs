@@ -351,3 +351,116 @@ fn a_run_that_waits_waits_for_what_the_other_version_waits_for_since_it_began_to
     let beginning = fork::at_node(&live.journal, "pending", None).unwrap();
     assert_eq!((beginning.pin, beginning.sequences), (Some(from), vec![1]));
 }
+
+/// A random event that may happen to a run now.
+fn event(random: &mut fastrand::Rng, live: &Live) -> Event {
+    if let Some(awaited) = live.snapshot.awaited(&live.plan) {
+        return match awaited.signals.first() {
+            Some(signal) if random.bool() => Event::Signalled {
+                message: MessageId(live.snapshot.sequence),
+                signal: signal.clone(),
+                payload: if random.u8(0..4) == 0 {
+                    Value::Null
+                } else {
+                    json!(2)
+                },
+            },
+            _ => Event::TimerFired,
+        };
+    }
+    let unfinished = live.snapshot.unfinished_members();
+    let Some(member) = random.choice(unfinished) else {
+        return Event::Claimed;
+    };
+    let elapsed = Duration::ZERO;
+    let field = ["x", "y"][random.usize(0..2)];
+    match random.u8(0..10) {
+        // Nothing is journalled of the very start, so an end there is another one when replayed.
+        0 if live.snapshot.sequence > 0 => Event::UndoRequested {
+            reason: "enough".to_owned(),
+        },
+        1 | 2 => Event::Failed {
+            member,
+            elapsed,
+            failure: StepFailure::new(StepFailureKind::Error, "no"),
+            retry_after: if random.u8(0..4) == 0 { None } else { MINUTE },
+        },
+        3 | 4 => Event::Called {
+            member,
+            call: Call {
+                key: random.u8(0..3).to_string(),
+                answer: Answer::Once(json!(random.u8(..))),
+            },
+        },
+        _ => Event::Completed {
+            member,
+            elapsed,
+            delta: append(field, "item"),
+        },
+    }
+}
+
+/// Whatever happens to a run, and however often it moves meanwhile to a version that differs in name
+/// only: it is where it would be, and what it would be.
+#[test]
+fn a_move_to_an_equal_version_changes_nothing() {
+    let plans = || {
+        let mut mixed = undoable(&["a", "b"]);
+        let group = plan(&[&["c"], &["d", "e?", "f"], &["g"]]);
+        mixed.compensated[1] = false;
+        let waiting = {
+            let mut plan = waiting_at("pending", &["mail", "call"]);
+            plan.compensated = vec![true, true];
+            plan
+        };
+        [mixed, group, waiting, cycle(["a?", "b"], 9)]
+    };
+    let (mut moves, mut runs_that_moved) = (0, 0);
+    for seed in 0..2_000 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let judge = || Recorder {
+            false_nodes: HashSet::from([2]),
+            with: seed % 2 == 0,
+            ..Recorder::default()
+        };
+        let which = usize::try_from(seed % 4).unwrap();
+        let mut still = Live::new(plans()[which].clone(), judge());
+        let mut moving = Live::new(plans()[which].clone(), judge());
+        let before = moves;
+        for _ in 0..random.usize(1..30) {
+            if matches!(still.snapshot.position, Position::Ended(_)) {
+                break;
+            }
+            let happening = event(&mut random, &still);
+            assert_eq!(
+                still.happens(happening.clone()),
+                moving.happens(happening),
+                "seed {seed}"
+            );
+            if random.bool() {
+                match passing(&moving, &plans()[which], &[]) {
+                    Ok(_) => {
+                        moving = moved(moving, plans()[which].clone(), &[]);
+                        assert_eq!(moving.happens(Event::Claimed), []);
+                        moves += 1;
+                    }
+                    Err(refused) => assert_eq!(refused, MigrationRefusal::Ending),
+                }
+            }
+            let mut there = moving.snapshot.clone();
+            there.sequence = still.snapshot.sequence;
+            assert_eq!(there, still.snapshot, "seed {seed}");
+            assert_eq!(state(&moving), state(&still), "seed {seed}");
+            assert_eq!(
+                node_records(&moving.journal),
+                node_records(&still.journal),
+                "seed {seed}"
+            );
+        }
+        runs_that_moved += usize::from(moves > before);
+    }
+    assert!(
+        moves > 3_000 && runs_that_moved > 1_400,
+        "{moves} {runs_that_moved}"
+    );
+}
