@@ -371,3 +371,69 @@ async fn runs_of_a_namespace_move_between_versions_that_were_defined_there() {
     assert_eq!(done.state["log"], json!(["alerted", "rerouted eth1"]));
     flow.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_run_that_fails_after_its_move_is_retried_in_the_version_that_it_failed_in() {
+    let world = World::create().await;
+    let heals = Arc::new(AtomicU32::new(0));
+    let healed = Arc::clone(&heals);
+    let cast = Cast::default()
+        .on("work", |ctx, _| crate::tale::fail_up_to(1, ctx))
+        .on("labour", move |ctx, _| {
+            let healed = Arc::clone(&healed);
+            async move {
+                match healed.load(Ordering::SeqCst) {
+                    0 => Err(StepError::fatal("not yet")),
+                    _ => Ok(Tale::update().lines([format!("attempt {}", ctx.attempt())])),
+                }
+            }
+        });
+    let flow = flow(&world, cast).await;
+    flow.start_driver().await.unwrap();
+    let run = flow.start(Work, tale("retried")).await.unwrap();
+    assert!(matches!(until_waiting(&run).await, WaitingOn::Retry { .. }));
+    moved(&flow, &run).await;
+    pass(&world, 2).await;
+    let failed = ended(&run).await;
+    assert_eq!((failed.version, failed.status), (2, InstanceStatus::Failed));
+    heals.store(1, Ordering::SeqCst);
+    let again = run.retry().await.unwrap();
+    let done = ended(&again).await;
+    assert_eq!((done.version, done.status), (2, InstanceStatus::Completed));
+    assert_eq!(done.state.lines, ["attempt 1", "rest"]);
+    assert_eq!(done.retry_of, Some(run.id()));
+    // What was done is not moved, and not of the other version.
+    assert_eq!(move_work(&flow).await, MigrationOutcome::default());
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_can_move_back_and_only_those_of_one_namespace_move_where_that_is_said() {
+    let world = World::create().await;
+    let cast = Cast::default().on("work", |ctx, _| crate::tale::fail_up_to(1, ctx));
+    let flow = flow(&world, cast).await;
+    flow.start_driver().await.unwrap();
+    let elsewhere = flow.start(Work, tale("elsewhere")).namespace("org-x");
+    let elsewhere = elsewhere.await.unwrap();
+    let run = flow.start(Work, tale("there and back")).await.unwrap();
+    for run in [&elsewhere, &run] {
+        assert!(matches!(until_waiting(run).await, WaitingOn::Retry { .. }));
+    }
+    let own = flow.migrate("moving.work", 1, 2).namespace("");
+    let own = own.map_node("work", "labour").await.unwrap();
+    assert_eq!((own.moved, own.is_done()), (1, true), "{own:?}");
+    let stays = elsewhere.refresh().await.unwrap();
+    assert_eq!(stays.version, 1);
+    until_waiting(&run).await;
+    let back = flow.migrate("moving.work", 2, 1).map_node("labour", "work");
+    assert_eq!(back.await.unwrap().moved, 1);
+    until_waiting(&run).await;
+    pass(&world, 2).await;
+    let done = ended(&run).await;
+    assert_eq!((done.version, done.status), (1, InstanceStatus::Completed));
+    assert_eq!(done.state.lines, ["work"]);
+    assert_eq!(done.node("work").unwrap().attempt, 2);
+    assert_eq!(done.nodes.len(), 1);
+    assert_eq!(world.count(run.id(), MIGRATED).await, 2);
+    flow.close().await.unwrap();
+}

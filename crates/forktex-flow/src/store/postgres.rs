@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The store on Postgres. Each method is one statement, or one transaction of few.
 //!
-//! Only a run's claimer or owner locks its row in `active`; a cancellation is the one exception, and
-//! is short. Whatever else is to reach a run must not lock it.
+//! Only a run's claimer or owner locks its row in `active`; a cancellation and a move to another version
+//! are the exceptions, and are short. Whatever else is to reach a run must not lock it.
 
 mod checkpoint_arrays;
 mod commits;
