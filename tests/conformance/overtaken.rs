@@ -175,8 +175,8 @@ async fn a_version_that_is_removed_meanwhile_is_told_and_its_runs_stay() {
         move || {
             let flow = remover.clone();
             async move {
-                let removed = flow.undefine("short").namespace("org-abc").version(2);
-                assert_eq!(removed.await.unwrap(), 1);
+                let gone = flow.undefine("short").namespace("org-abc").version(2);
+                assert_eq!(gone.await.unwrap(), 1);
             }
         },
     );
