@@ -96,6 +96,17 @@ async fn another_shape_of_the_state_is_told_with_the_difference_and_its_runs_are
     }
     assert!(!drift[0].difference.contains("address"));
 
+    // A shape that was not kept, by an older release, is kept by the next that has the same.
+    let forget = "UPDATE forktex_flow.definition SET state_shape = NULL WHERE workflow_name = $1";
+    let forget = forktex::db::sqlx::query(forget).bind("drift.sending");
+    forget.execute(&world.pool).await.unwrap();
+    let changed = builder("changed").register::<ChangedSending>();
+    let changed = changed.build().await.unwrap();
+    assert_eq!(changed.state_drift().await.unwrap(), [], "nobody knows");
+    let same = builder("same").register::<Sending>().build().await.unwrap();
+    assert_eq!(same.state_drift().await.unwrap(), []);
+    assert_eq!(changed.state_drift().await.unwrap(), drift);
+
     // The changed one takes the run, cannot read it, and leaves it to one that can.
     new.start_driver().await.unwrap();
     let parcel = Parcel {

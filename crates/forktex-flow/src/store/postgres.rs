@@ -301,9 +301,17 @@ impl Store for PostgresStore {
     }
 
     async fn commit_alone(&self, checkpoint: &Checkpoint) -> Result<Committed, DbError> {
-        self.db
-            .transaction(async |tx| self.commit_in(tx, checkpoint).await)
-            .await
+        let commit = async || {
+            self.db
+                .transaction(async |tx| self.commit_in(tx, checkpoint).await)
+                .await
+        };
+        match commit().await {
+            // The lock was that of an earlier call whose answer was lost, and the statement that waited
+            // for it does not see what that wrote. The next one does.
+            Err(DbError::AlreadyExists { .. }) => commit().await,
+            outcome => outcome,
+        }
     }
 
     fn database(&self) -> Option<Db> {

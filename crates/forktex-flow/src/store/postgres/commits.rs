@@ -90,3 +90,6 @@ impl PostgresStore {
         Ok((!written.is_empty()).then_some(Committed::Written))
     }
 }
+
+#[cfg(test)]
+mod tests;
