@@ -40,6 +40,9 @@ impl PostgresStore {
         let Some(locked) = locked else {
             return Ok(Moved::Ended);
         };
+        if locked.try_get::<i64, _>("definition_id")? != run.moved.from.definition.0 {
+            return Ok(Moved::Changed);
+        }
         if locked.try_get::<Option<Uuid>, _>("worker_id")?.is_some() {
             return Ok(Moved::Owned);
         }
