@@ -29,6 +29,12 @@ mod children;
 mod compensation;
 #[path = "conformance/control.rs"]
 mod control;
+#[path = "conformance/migrate.rs"]
+mod migrate;
+#[path = "conformance/moving.rs"]
+mod moving;
+#[path = "conformance/overtaken.rs"]
+mod overtaken;
 #[path = "conformance/signal.rs"]
 mod signal;
 #[path = "conformance/timer.rs"]
@@ -47,10 +53,16 @@ mod runtime;
 #[path = "conformance/worker.rs"]
 mod worker;
 
+#[path = "conformance/clock.rs"]
+mod clock;
+#[path = "conformance/drift.rs"]
+mod drift;
 #[path = "conformance/driver.rs"]
 mod driver;
 #[path = "conformance/in_memory.rs"]
 mod in_memory;
+#[path = "conformance/leader.rs"]
+mod leader;
 #[path = "conformance/outage.rs"]
 mod outage;
 #[path = "conformance/refusal.rs"]
@@ -58,9 +70,6 @@ mod refusal;
 
 #[path = "conformance/schedule.rs"]
 mod schedule;
-
-#[path = "conformance/telemetry.rs"]
-mod telemetry;
 
 #[path = "conformance/keys.rs"]
 mod keys;

@@ -48,6 +48,11 @@ pub const FLOW: &[Source] = &[
         name: "sealed_payloads",
         sql: include_str!("../flow/0006_sealed_payloads.sql"),
     },
+    Source {
+        version: 7,
+        name: "moves",
+        sql: include_str!("../flow/0007_moves.sql"),
+    },
 ];
 
 /// The schema `forktex_vault` of `forktex-vault`.

@@ -5,12 +5,14 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::Duration;
 
+use forktex::flow::Election;
 use forktex::flow::prelude::*;
 use forktex::vault::{Key, Vault};
 use tokio::process::{Child, Command};
 
 use crate::compensation::Saga;
 use crate::mail::Listening;
+use crate::migrate::{Early, Late, migration};
 use crate::tale::{Cast, line};
 use crate::world::{World, builder, ledger_pool};
 
@@ -25,6 +27,10 @@ pub(crate) const KILLER: &str = "killer";
 /// The node whose undoing never ends in a child.
 pub(crate) const HANGING_UNDO: &str = "a";
 
+const MIGRATE: &str = "migrate";
+const LEAD: &str = "lead";
+const LEAD_BY_LEASE: &str = "lead by lease";
+
 /// The lease of a worker in a child.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
@@ -35,6 +41,10 @@ pub(crate) enum Conduct {
     HangAt(&'static str),
     /// The run called [`KILLER`] ends the process.
     DieOfKiller,
+    /// Nothing: it only runs and leads.
+    Lead(Election),
+    /// It runs nothing, and moves runs of [`Early`] to another version, some each second.
+    Migrate,
 }
 
 /// Starts a worker. Dropping the child kills it; the worker ends by itself when this process does.
@@ -59,6 +69,9 @@ fn command(world: &World, conduct: Conduct) -> Command {
             match conduct {
                 Conduct::HangAt(node) => node,
                 Conduct::DieOfKiller => "",
+                Conduct::Lead(Election::RowLease) => LEAD_BY_LEASE,
+                Conduct::Lead(_) => LEAD,
+                Conduct::Migrate => MIGRATE,
             },
         )
         .stdin(Stdio::piped())
@@ -66,6 +79,13 @@ fn command(world: &World, conduct: Conduct) -> Command {
         .stderr(Stdio::null())
         .kill_on_drop(true);
     command
+}
+
+/// Freezes a process with `SIGSTOP`, or thaws it with `SIGCONT`.
+pub(crate) async fn signal(child: &Child, name: &str) {
+    let id = child.id().unwrap().to_string();
+    let sent = Command::new("kill").args([name, &id]).status().await;
+    assert!(sent.unwrap().success(), "cannot send {name}");
 }
 
 /// `SIGKILL`, and waits for the end.
@@ -111,11 +131,21 @@ fn a_worker_to_be_killed() {
         let mut flow = builder(&url, &pool, "child", cast)
             .register::<Listening>()
             .register::<Saga>()
+            .register::<Early>()
+            .register::<Late>()
             .lease(LEASE);
         if let Ok(key) = std::env::var(KEY) {
             flow = flow.payload_cipher(Vault::from_key(&key.parse::<Key>().unwrap()));
         }
+        let flow = match hang_at.as_str() {
+            LEAD_BY_LEASE => flow.election(Election::RowLease),
+            _ => flow,
+        };
         let flow = flow.build().await.unwrap();
+        if hang_at == MIGRATE {
+            migration(&flow).rate(200).await.unwrap();
+            return;
+        }
         flow.start_driver().await.unwrap();
         std::future::pending::<()>().await;
     });

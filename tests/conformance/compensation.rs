@@ -16,7 +16,11 @@ use crate::world::{Gate, World, ended, nodes, until};
 
 /// Undoes a node, and writes that into the ledger as the node with an exclamation mark.
 #[step(max_attempts = 2, backoff = ["10ms"])]
-async fn undo(ctx: &Ctx, _state: &Tale, ledger: Resource<Ledger>) -> StepResult<TaleUpdate> {
+pub(crate) async fn undo(
+    ctx: &Ctx,
+    _state: &Tale,
+    ledger: Resource<Ledger>,
+) -> StepResult<TaleUpdate> {
     let name = format!("undo {}", ctx.node());
     ledger.note_as(ctx, &name).await?;
     assert!(ctx.idempotency_key().ends_with("/undo"));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use forktex::db::sqlx;
 use forktex::flow::prelude::*;
 use forktex::flow::{Event, EventKind, ForkError, PauseError, WaitingOn};
 use futures_util::StreamExt;
@@ -13,7 +14,7 @@ use crate::mail::{Closed, Listening, told};
 use crate::signal::until_waiting;
 use crate::stage::{Stage, on_both_stores};
 use crate::tale::{Cast, Pair, Solo, Tale, Trio, line, tale};
-use crate::world::{Gate, LIMIT, ended, nodes, until};
+use crate::world::{Gate, LIMIT, World, ended, nodes, until};
 
 async fn a_paused_run_finishes_its_step_and_starts_no_other_until_it_is_resumed(
     world: &impl Stage,
@@ -80,6 +81,47 @@ async fn a_paused_run_that_waits_keeps_its_signals_and_can_be_cancelled(world: &
     assert_eq!(ended(&cancelled).await.status, InstanceStatus::Cancelled);
     resumed.resume().await.unwrap();
     assert_eq!(ended(&resumed).await.state.lines[1], "while paused");
+    flow.close().await.unwrap();
+}
+
+/// A checkpoint that is being committed holds the run's lock; what it wrote comes before the end.
+#[tokio::test]
+async fn a_cancellation_that_waits_for_a_checkpoint_comes_after_it() {
+    let world = World::create().await;
+    let builder = world
+        .builder("worker", Cast::default())
+        .register::<Listening>();
+    let flow = builder.build().await.unwrap();
+    flow.start_driver().await.unwrap();
+    let run = flow.start(Listening, tale("cancelled")).await.unwrap();
+    until_waiting(&run).await;
+    let mut checkpoint = world.pool.begin().await.unwrap();
+    for sql in [
+        "UPDATE forktex_flow.active SET epoch = epoch + 1 WHERE instance_id = $1::uuid",
+        "INSERT INTO forktex_flow.journal (instance_id, sequence, elapsed_us, superstep, visit, attempt,
+             kind, member, stage, node, payload)
+         SELECT instance_id, sequence + 1, 0, superstep, visit, 0, 11, member, stage, node,
+                '{\"call\": {\"key\": \"emit\", \"answer\": {\"emitted\": 7}}}'
+         FROM forktex_flow.journal WHERE instance_id = $1::uuid ORDER BY sequence DESC LIMIT 1",
+    ] {
+        let written = sqlx::query(sql).bind(run.id().to_string());
+        written.execute(&mut *checkpoint).await.unwrap();
+    }
+    let cancelling = tokio::spawn({
+        let run = run.clone();
+        async move { run.cancel("enough").await }
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until("the cancellation waits", async || {
+        world.number(waiting).await > 0
+    })
+    .await;
+    checkpoint.commit().await.unwrap();
+    cancelling.await.unwrap().unwrap();
+    let history = run.history().await.unwrap();
+    let names: Vec<&str> = history.iter().map(Event::name).collect();
+    assert_eq!(names, ["node_completed", "emitted", "run_cancelled"]);
     flow.close().await.unwrap();
 }
 

@@ -172,7 +172,7 @@ async fn one_driver_leads_and_another_takes_over_when_it_stops() {
     assert_eq!(leading_worker(&world).await, None);
 }
 
-async fn leading_worker(world: &World) -> Option<String> {
+pub(crate) async fn leading_worker(world: &World) -> Option<String> {
     sqlx::query_scalar(
         "SELECT worker_name FROM forktex_flow.leader JOIN forktex_flow.worker USING (worker_id)",
     )

@@ -199,17 +199,7 @@ async fn c35_missed_ticks_are_one_run_or_each_or_none_and_the_next_lies_ahead() 
 #[tokio::test]
 async fn c10_a_process_whose_clock_is_an_hour_off_fires_by_the_databases_clock() {
     let world = World::create().await;
-    let ahead = "
-        CREATE SCHEMA ahead;
-        GRANT USAGE ON SCHEMA ahead TO PUBLIC;
-        CREATE FUNCTION ahead.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
-            AS $$ SELECT pg_catalog.clock_timestamp() + interval '1 hour' $$;
-        CREATE FUNCTION ahead.now() RETURNS timestamptz LANGUAGE sql STABLE
-            AS $$ SELECT pg_catalog.now() + interval '1 hour' $$;
-        DO $$ BEGIN
-            EXECUTE format('ALTER DATABASE %I SET search_path = ahead, pg_catalog', current_database());
-        END $$;";
-    sqlx::raw_sql(ahead).execute(&world.pool).await.unwrap();
+    world.shift_clock(1).await;
     let flow = world.builder("worker", Cast::default()).register::<One>();
     let flow = flow.build().await.unwrap();
     flow.start_driver().await.unwrap();

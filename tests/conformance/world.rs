@@ -88,6 +88,39 @@ impl World {
         builder(url, &self.pool, worker, cast)
     }
 
+    /// Shifts the clock of the database for all who connect from now on, which is the same as shifting
+    /// that of every process the other way.
+    pub(crate) async fn shift_clock(&self, hours: i32) {
+        let shifted = format!(
+            "CREATE SCHEMA shifted;
+             GRANT USAGE ON SCHEMA shifted TO PUBLIC;
+             CREATE FUNCTION shifted.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+                 AS $$ SELECT pg_catalog.clock_timestamp() + interval '{hours} hours' $$;
+             CREATE FUNCTION shifted.now() RETURNS timestamptz LANGUAGE sql STABLE
+                 AS $$ SELECT pg_catalog.now() + interval '{hours} hours' $$;
+             DO $$
+             DECLARE
+                 stamped record;
+             BEGIN
+                 EXECUTE format(
+                     'ALTER DATABASE %I SET search_path = shifted, pg_catalog', current_database());
+                 -- A default keeps to the function that it was made with.
+                 FOR stamped IN
+                     SELECT table_name, column_name, column_default
+                     FROM information_schema.columns
+                     WHERE table_schema = 'forktex_flow'
+                       AND column_default IN ('now()', 'clock_timestamp()')
+                 LOOP
+                     EXECUTE format(
+                         'ALTER TABLE forktex_flow.%I ALTER COLUMN %I SET DEFAULT shifted.%s',
+                         stamped.table_name, stamped.column_name, stamped.column_default);
+                 END LOOP;
+             END $$;"
+        );
+        let shifted = sqlx::AssertSqlSafe(shifted);
+        sqlx::raw_sql(shifted).execute(&self.pool).await.unwrap();
+    }
+
     /// The bodies of a run that began, in order.
     pub(crate) async fn noted(&self, run: InstanceId) -> Vec<Noted> {
         sqlx::query_as(

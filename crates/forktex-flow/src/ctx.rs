@@ -30,6 +30,8 @@ use crate::identifier::{InstanceId, Namespace, NodeName, Version, WorkflowName};
 pub struct Ctx {
     run: Arc<RunContext>,
     node: NodeName,
+    /// What the node was called when the run came to it, where that is another name.
+    called: Option<NodeName>,
     visit: u32,
     attempt: u32,
     /// Whether the body undoes the visit.
@@ -66,6 +68,7 @@ impl Ctx {
         Self {
             run,
             node,
+            called: None,
             visit,
             attempt,
             undoes,
@@ -74,6 +77,11 @@ impl Ctx {
             test_signals: Arc::default(),
             test_database: None,
         }
+    }
+
+    /// Says what the node was called when the run came to it.
+    pub(crate) fn called(self, called: Option<NodeName>) -> Self {
+        Self { called, ..self }
     }
 
     /// A context for a unit test: first visit, first attempt, of a new run of the workflow `test`.
@@ -157,10 +165,9 @@ impl Ctx {
     /// before the checkpoint was committed runs again with the same key.
     pub fn idempotency_key(&self) -> String {
         let undo = if self.undoes { "/undo" } else { "" };
-        format!(
-            "{}/{}/{}{undo}",
-            self.run.instance_id, self.node, self.visit
-        )
+        // A visit keeps its key where the node has another name since.
+        let node = self.called.as_ref().unwrap_or(&self.node);
+        format!("{}/{node}/{}{undo}", self.run.instance_id, self.visit)
     }
 
     /// Tells that the step is still at work. A step with a `heartbeat` that does not say so for that

@@ -7,6 +7,7 @@
 mod control;
 mod definition;
 pub mod failure;
+mod migration;
 mod query;
 mod schedule;
 mod signal;
@@ -24,6 +25,7 @@ use crate::schedule::InvalidSchedule;
 use crate::state::StateError;
 pub use control::{ForkError, PauseError};
 pub use definition::DefinitionError;
+pub use migration::MigrationError;
 pub use query::QueryError;
 pub use schedule::ScheduleError;
 pub use signal::SignalError;
@@ -485,6 +487,9 @@ pub enum FlowError {
     /// From defining a workflow at run time.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
+    /// From moving runs to another version of their workflow.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
     /// From reading a list of runs, or acting on it.
     #[error(transparent)]
     Query(#[from] QueryError),

@@ -4,7 +4,9 @@
 mod background;
 pub(crate) mod builder;
 mod define;
+mod drift;
 mod in_memory;
+mod migrate;
 mod schedules;
 mod start;
 
@@ -39,6 +41,7 @@ pub use define::{
     DefineBuilder, Limits, NamespaceHandle, RuntimeDefinition, UndefineBuilder, check_definition,
 };
 pub use in_memory::{InMemoryBuilder, InMemoryFlow, VirtualClock};
+pub use migrate::MigrateBuilder;
 pub use schedules::{ScheduleHandle, ScheduleInfo};
 use start::Starter;
 pub use start::{InTransaction, RunBuilder, StartBuilder};
@@ -144,17 +147,8 @@ impl Flow {
         if running.is_some() {
             return Err(DriverError::AlreadyRunning);
         }
-        let mut workflows = HashMap::new();
-        for workflow in self.0.registry.iter() {
-            let id = self
-                .definition(workflow)
-                .await
-                .map_err(|refused| match refused {
-                    DefinitionRefused::Topology(changed) => DriverError::Topology(changed),
-                    DefinitionRefused::Database(error) => DriverError::Database(error),
-                })?;
-            workflows.insert(id, Arc::clone(workflow));
-        }
+        let workflows = self.bring_definitions().await?;
+        self.warn_of_drift(&workflows).await?;
         let schedules = self.bring_schedules(&workflows).await?;
         self.0.catalog.add_linked(workflows);
         self.0.catalog.refresh(&*self.store()).await?;

@@ -26,7 +26,7 @@ pub use wait::Wait;
 pub use crate::clock::GRACE_PERIOD_DEFAULT;
 use crate::error::{CancelError, ReadError};
 use crate::identifier::{InstanceId, NodeName};
-use crate::instance::journal::{Entry, Recorded, fold_state, node_records};
+use crate::instance::journal::{Entry, Recorded, fold_state, last_move, node_records};
 use crate::instance::{Instance, InstanceStatus, NodeStatus};
 use crate::registry::Registry;
 use crate::signal::Signal;
@@ -275,6 +275,10 @@ pub(crate) async fn read(access: &Access, instance: InstanceId) -> Result<Instan
 pub(crate) fn completed(access: &Access, stored: StoredInstance) -> Result<Instance, ReadError> {
     let mut run = stored.instance;
     let instance = run.instance_id;
+    // The journal is read after the run, and may tell already that it has moved.
+    if let Some((_, moved)) = last_move(&stored.journal) {
+        run.version = moved.to.version;
+    }
     run.state =
         fold_state(run.input.clone(), &stored.journal).map_err(|error| ReadError::Corrupt {
             instance,

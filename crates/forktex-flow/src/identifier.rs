@@ -199,7 +199,8 @@ pub(crate) struct WorkerId(pub(crate) Uuid);
 pub(crate) struct Epoch(pub(crate) i64);
 
 /// The key of a definition row: one workflow, version and namespace in one database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(crate) struct DefinitionId(pub(crate) i64);
 
 /// The candidate nearest to `text`, if one is near enough to be what was meant: at most a third of

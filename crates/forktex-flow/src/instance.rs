@@ -4,6 +4,7 @@
 pub mod event;
 pub mod journal;
 pub mod list;
+pub mod migration;
 pub(crate) mod outcome;
 
 use std::fmt;

@@ -134,19 +134,21 @@ pub use crate::definition::retention::Retention;
 pub use crate::definition::route::Route;
 pub use crate::error::{
     BuildError, BuildFault, CancelError, DefinitionError, DriverError, FlowError, ForkError,
-    PauseError, QueryError, ReadError, ScheduleError, SignalError, StartError, StepError,
-    StepResult, WaitError,
+    MigrationError, PauseError, QueryError, ReadError, ScheduleError, SignalError, StartError,
+    StepError, StepResult, WaitError,
 };
 pub use crate::flow::{
     DatabaseSource, DefineBuilder, DriverHandle, Flow, FlowBuilder, InMemoryBuilder, InMemoryFlow,
-    InTransaction, Limits, NamespaceHandle, Role, RunBuilder, RuntimeDefinition, ScheduleHandle,
-    ScheduleInfo, StartBuilder, UndefineBuilder, VirtualClock, WorkflowHandle, check_definition,
+    InTransaction, Limits, MigrateBuilder, NamespaceHandle, Role, RunBuilder, RuntimeDefinition,
+    ScheduleHandle, ScheduleInfo, StartBuilder, UndefineBuilder, VirtualClock, WorkflowHandle,
+    check_definition,
 };
 pub use crate::handle::{
     Cancel, EventStream, ForkBuilder, GRACE_PERIOD_DEFAULT, Run, Send, Sent, Wait,
 };
 pub use crate::identifier::{InstanceId, Namespace, NodeName, SignalName, Version, WorkflowName};
 pub use crate::instance::event::{CallKind, Event, EventKind};
+pub use crate::instance::migration;
 pub use crate::instance::{Instance, InstanceStatus, NodeRecord, NodeStatus, WaitingOn};
 pub use crate::schedule::{CatchUp, InvalidSchedule, Overlap, Schedule};
 pub use crate::signal::Signal;
@@ -208,6 +210,7 @@ pub mod prelude {
     pub use crate::flow::Flow;
     pub use crate::handle::Run;
     pub use crate::identifier::InstanceId;
+    pub use crate::instance::migration;
     pub use crate::instance::{Instance, InstanceStatus, NodeStatus};
     pub use crate::signal::Signal;
     pub use crate::state::State;

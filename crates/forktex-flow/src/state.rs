@@ -11,6 +11,8 @@ pub mod payload;
 pub mod reducer;
 pub mod writes;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -157,6 +159,24 @@ pub struct StateSchema {
     pub name: &'static str,
     /// Its fields in their order.
     pub fields: &'static [FieldSchema],
+}
+
+impl StateSchema {
+    /// The fields as a set of lines, with their types and reducers: equal sets mean equal shapes, whatever
+    /// the order of declaration.
+    pub(crate) fn lines(&self) -> BTreeSet<String> {
+        let fields = self.fields.iter();
+        fields
+            .map(|field| {
+                let FieldSchema {
+                    name,
+                    type_name,
+                    reducer,
+                } = field;
+                format!("field {name}: {type_name} {}", reducer.as_str())
+            })
+            .collect()
+    }
 }
 
 /// One field of a state.

@@ -6,6 +6,7 @@ pub(crate) mod control;
 pub(crate) mod definitions;
 pub(crate) mod memory;
 pub(crate) mod message;
+pub(crate) mod migration;
 pub(crate) mod notice;
 pub(crate) mod postgres;
 pub(crate) mod query;
@@ -32,6 +33,7 @@ pub(crate) use control::ControlStore;
 pub(crate) use definitions::DefinitionStore;
 use memory::MemoryStore;
 pub(crate) use message::{Letter, MessageStore, NewSignal, Posted};
+pub(crate) use migration::MigrationStore;
 use notice::NoticeSender;
 pub(crate) use query::QueryStore;
 use schedules::ScheduleStore;
@@ -299,7 +301,7 @@ pub enum Election {
 /// Where runs are kept. Every write of an owner is fenced by the epoch of its claim.
 #[async_trait]
 pub(crate) trait Store:
-    MessageStore + ControlStore + QueryStore + DefinitionStore + Send + Sync + 'static
+    MessageStore + ControlStore + QueryStore + DefinitionStore + MigrationStore + Send + Sync + 'static
 {
     fn heart(&self) -> Box<dyn Heart>;
 

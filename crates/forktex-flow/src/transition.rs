@@ -6,6 +6,7 @@
 //! [`Snapshot::apply`], so they cannot disagree about where a run is.
 
 pub(crate) mod fork;
+pub(crate) mod migrate;
 mod snapshot;
 
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::instance::InstanceStatus;
 use crate::instance::journal::{Call, EndedBy, Entry, MessageId, RESOLVED_MEMBER, Visit};
 use crate::state::delta::Delta;
 pub(crate) use snapshot::{Awaited, Position, Snapshot};
-use snapshot::{Closed, Progress};
+use snapshot::{Closed, Member, Progress};
 
 /// What happened.
 #[derive(Debug, Clone)]

@@ -157,6 +157,23 @@ impl Plan {
             .collect()
     }
 
+    /// The node of that name.
+    pub(crate) fn index_of(&self, name: &NodeName) -> Option<NodeIndex> {
+        self.nodes
+            .iter()
+            .position(|node| node == name)
+            .map(NodeIndex)
+    }
+
+    /// The stage of just these nodes, in this order of merging.
+    pub(crate) fn stage_of(&self, names: &[NodeName]) -> Option<StageIndex> {
+        let is_it = |stage: &Stage| {
+            let members = stage.members.iter();
+            members.map(|node| self.name(*node)).eq(names)
+        };
+        self.stages.iter().position(is_it).map(StageIndex)
+    }
+
     pub(crate) fn stage(&self, stage: StageIndex) -> &Stage {
         &self.stages[stage.0]
     }

@@ -12,7 +12,7 @@ use crate::error::{ForkError, PauseError, ReadError};
 use crate::identifier::InstanceId;
 use crate::instance::InstanceStatus;
 use crate::store::control::{Fork, Paused};
-use crate::transition::fork;
+use crate::transition::fork::{self, Beginning};
 
 impl<S> Run<S> {
     /// Pauses the run: it is taken up by no worker until it is resumed. A step that is running goes on
@@ -70,7 +70,9 @@ impl<S> Run<S> {
     /// calls have are kept, but runs that they spawned are spawned again. What was undone is done again.
     ///
     /// The new run is of the same version and has its own identity, so the idempotency keys of its
-    /// steps are others. Three statements.
+    /// steps are others. Where the run was moved to its version by [`Flow::migrate`](crate::Flow::migrate)
+    /// and begins anew with what it did before that, the new one is of the version of then. Three
+    /// statements.
     ///
     /// # Errors
     /// [`ForkError::NotFailed`] and the database's.
@@ -97,13 +99,16 @@ impl<S> Run<S> {
         if status != InstanceStatus::Failed {
             return Err(ForkError::NotFailed { instance, status });
         }
-        let sequences = fork::of_failed(&stored.journal);
-        let id = start(&self.access, instance, "retry", sequences).await?;
+        let beginning = fork::of_failed(&stored.journal);
+        let id = start(&self.access, instance, "retry", beginning).await?;
         Ok(Run::new(id, Arc::clone(&self.access)))
     }
 
     /// Starts a new run that comes to a node of this one again, with all that was recorded before.
     /// Await the builder. This run, which may be alive or ended, does not change.
+    ///
+    /// The node is called what it is called in the run's version. A visit that was done before the run
+    /// was moved by [`Flow::migrate`](crate::Flow::migrate) comes again in the version of then.
     pub fn fork(&self, from_node: impl Into<String>) -> ForkBuilder<S> {
         ForkBuilder {
             run: self.clone(),
@@ -138,9 +143,9 @@ impl<S: Send + 'static> IntoFuture for ForkBuilder<S> {
             let Self { run, node, visit } = self;
             let instance = run.instance_id;
             let stored = stored(&run.access, instance).await?;
-            let sequences = fork::at_node(&stored.journal, &node, visit)
+            let beginning = fork::at_node(&stored.journal, &node, visit)
                 .ok_or(ForkError::NotVisited { instance, node })?;
-            let id = start(&run.access, instance, "fork", sequences).await?;
+            let id = start(&run.access, instance, "fork", beginning).await?;
             Ok(Run::new(id, Arc::clone(&run.access)))
         })
     }
@@ -171,13 +176,14 @@ async fn start(
     access: &Access,
     source: InstanceId,
     triggered_by: &'static str,
-    sequences: Vec<i64>,
+    Beginning { sequences, pin }: Beginning,
 ) -> Result<InstanceId, ForkError> {
     let fork = Fork {
         source,
         instance_id: InstanceId::generate(),
         triggered_by,
         sequences,
+        pin,
     };
     let started = access.store.fork(&fork).await;
     let started = started.map_err(|error| ForkError::Database {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! What happened to a run, as callers see it: the entries of its journal, numbered without a gap.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,7 +11,7 @@ use time::OffsetDateTime;
 use super::InstanceStatus;
 use super::journal::{Answer, EndedBy, Entry, Recorded, Visit};
 use crate::error::failure::{RunFailure, StepFailure};
-use crate::identifier::{InstanceId, NodeName};
+use crate::identifier::{InstanceId, NodeName, Version};
 use crate::state::delta::Delta;
 
 /// Something that happened to a run. Events of one run are numbered from 1 without a gap.
@@ -154,6 +155,16 @@ pub enum EventKind {
         /// The delay before the next attempt, if there is one.
         retry_after: Option<Duration>,
     },
+    /// The run is one of another version from here on.
+    Migrated {
+        /// The version that it was one of.
+        from: Version,
+        /// The version that it is one of.
+        to: Version,
+        /// The nodes that have another name from here on: the one that they had, and the one they have.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        renamed: BTreeMap<NodeName, NodeName>,
+    },
     /// Every node is done. The last event.
     RunCompleted,
     /// The run failed. The last event.
@@ -217,6 +228,7 @@ impl Event {
             EventKind::CompensationBegan { .. } => "compensation_began",
             EventKind::Compensated { .. } => "compensated",
             EventKind::CompensationFailed { .. } => "compensation_failed",
+            EventKind::Migrated { .. } => "migrated",
             EventKind::RunCompleted => "run_completed",
             EventKind::RunFailed { .. } => "run_failed",
             EventKind::RunCancelled { .. } => "run_cancelled",
@@ -293,12 +305,7 @@ impl Event {
             Entry::TimerFired { at } => EventKind::TimerFired { node: node(at) },
             Entry::Called { at, call } => called(node(at), call.key, call.answer),
             Entry::Resolved { delta, .. } => EventKind::Resolved { delta },
-            Entry::CompensationBegan { by } => EventKind::CompensationBegan {
-                reason: match by {
-                    EndedBy::Failure(failure) => failure.to_string(),
-                    EndedBy::Cancellation(reason) => reason,
-                },
-            },
+            Entry::CompensationBegan { by } => EventKind::CompensationBegan { reason: by.words() },
             Entry::Compensated {
                 at,
                 attempt,
@@ -325,6 +332,11 @@ impl Event {
                 failure,
                 retry_after,
             },
+            Entry::Migrated(moved) => EventKind::Migrated {
+                from: moved.from.version,
+                to: moved.to.version,
+                renamed: moved.renamed,
+            },
             Entry::RunCompleted => EventKind::RunCompleted,
             Entry::RunFailed { failure } => EventKind::RunFailed { failure },
             Entry::RunCancelled { reason } => EventKind::RunCancelled { reason },
@@ -333,6 +345,15 @@ impl Event {
             sequence: recorded.sequence,
             recorded_at: recorded.recorded_at,
             kind,
+        }
+    }
+}
+
+impl EndedBy {
+    fn words(self) -> String {
+        match self {
+            Self::Failure(failure) => failure.to_string(),
+            Self::Cancellation(reason) => reason,
         }
     }
 }

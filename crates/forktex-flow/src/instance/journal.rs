@@ -4,6 +4,8 @@
 //! A checkpoint, the state change and the event are one entry, so they cannot come apart. Folding a
 //! journal needs neither the workflow's code nor its plan.
 
+mod moved;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use crate::error::failure::{RunFailure, StepFailure};
 use crate::identifier::{InstanceId, NodeName};
 use crate::instance::{CompensationRecord, NodeRecord, NodeStatus};
 use crate::state::delta::{Delta, FoldError, fold};
+pub(crate) use moved::{Move, Pin, Place, last_move, present};
 
 /// Something that happened to a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +79,8 @@ pub(crate) enum Entry {
     },
     /// What the service's reducers made of the updates of one superstep.
     Resolved { superstep: u32, delta: Delta },
+    /// The run is one of another version from here on.
+    Migrated(Box<Move>),
     /// Every node is done.
     RunCompleted,
     /// The run failed.
@@ -85,7 +90,8 @@ pub(crate) enum Entry {
 }
 
 /// What ends a run that does not complete.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum EndedBy {
     Failure(RunFailure),
     Cancellation(String),
@@ -206,6 +212,8 @@ pub(crate) struct Payload {
     pub(crate) message: Option<MessageId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) call: Option<Call>,
+    #[serde(default, rename = "move", skip_serializing_if = "Option::is_none")]
+    pub(crate) migrated: Option<Box<Move>>,
 }
 
 /// The state of a run: its input with the deltas of its journal, in the order of merging.
@@ -213,19 +221,34 @@ pub(crate) struct Payload {
 /// # Errors
 /// [`FoldError`] when a stored value does not fit its operation.
 pub(crate) fn fold_state(input: Value, journal: &[Recorded]) -> Result<Value, FoldError> {
-    let mut state = match input {
+    fold_state_through(input, journal, u32::MAX)
+}
+
+/// The state of a run after a superstep: without the deltas of later ones.
+///
+/// # Errors
+/// As of [`fold_state`].
+pub(crate) fn fold_state_through(
+    input: Value,
+    journal: &[Recorded],
+    last: u32,
+) -> Result<Value, FoldError> {
+    // What a move found merged is in its state; what it did not is merged on it.
+    let (base, merged, moved_at) = match last_move(journal) {
+        Some((place, moved)) => (moved.state.clone(), moved.merged, place),
+        None => (input, 0, 0),
+    };
+    let mut state = match base {
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
     let mut deltas: Vec<(u32, u16, &Delta)> = journal
         .iter()
-        .filter_map(|recorded| match &recorded.entry {
-            Entry::NodeCompleted { at, delta, .. } | Entry::Compensated { at, delta, .. } => {
-                Some((at.superstep, at.member, delta))
-            }
-            Entry::Resolved { superstep, delta } => Some((*superstep, RESOLVED_MEMBER, delta)),
-            Entry::Signalled { at, delta, .. } => Some((at.superstep, SIGNALLED_MEMBER, delta)),
-            _ => None,
+        .enumerate()
+        .filter_map(|(place, recorded)| {
+            let (superstep, member, delta) = delta(&recorded.entry)?;
+            let counts = superstep <= last && (place >= moved_at || superstep > merged);
+            counts.then_some((superstep, member, delta))
         })
         .collect();
     deltas.sort_by_key(|(superstep, member, _)| (*superstep, *member));
@@ -235,8 +258,21 @@ pub(crate) fn fold_state(input: Value, journal: &[Recorded]) -> Result<Value, Fo
     Ok(Value::Object(state))
 }
 
+/// What an entry changes, and its place in the order of merging.
+fn delta(entry: &Entry) -> Option<(u32, u16, &Delta)> {
+    match entry {
+        Entry::NodeCompleted { at, delta, .. } | Entry::Compensated { at, delta, .. } => {
+            Some((at.superstep, at.member, delta))
+        }
+        Entry::Resolved { superstep, delta } => Some((*superstep, RESOLVED_MEMBER, delta)),
+        Entry::Signalled { at, delta, .. } => Some((at.superstep, SIGNALLED_MEMBER, delta)),
+        _ => None,
+    }
+}
+
 /// The visits of nodes that a journal tells of, in order.
 pub(crate) fn node_records(journal: &[Recorded]) -> Vec<NodeRecord> {
+    let journal = &*present(journal);
     let mut records: Vec<NodeRecord> = Vec::new();
     let mut places: HashMap<(&NodeName, u32), usize> = HashMap::new();
     for Recorded {

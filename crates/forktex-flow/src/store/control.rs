@@ -7,7 +7,7 @@ use forktex_db::DbError;
 use crate::definition::retention::RetentionRule;
 use crate::identifier::InstanceId;
 use crate::instance::InstanceStatus;
-use crate::instance::journal::Recorded;
+use crate::instance::journal::{Pin, Recorded};
 
 /// What became of a wish to pause, to resume, or to undo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(crate) struct Fork {
     pub(crate) triggered_by: &'static str,
     /// The entries of the other's journal that it begins with.
     pub(crate) sequences: Vec<i64>,
+    /// What it is pinned to, where that is not what the other is pinned to now.
+    pub(crate) pin: Option<Pin>,
 }
 
 /// What callers do to runs.

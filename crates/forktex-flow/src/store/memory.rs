@@ -12,6 +12,7 @@ mod control;
 mod definitions;
 mod inbox;
 mod messages;
+mod migration;
 mod queries;
 mod runs;
 mod schedules;

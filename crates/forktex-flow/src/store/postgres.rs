@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The store on Postgres. Each method is one statement, or one transaction of few.
 //!
-//! Only a run's claimer or owner locks its row in `active`; a cancellation is the one exception, and
-//! is short. Whatever else is to reach a run must not lock it.
+//! Only a run's claimer or owner locks its row in `active`; a cancellation and a move to another version
+//! are the exceptions, and are short. Whatever else is to reach a run must not lock it.
 
 mod checkpoint_arrays;
 mod commits;
@@ -10,6 +10,7 @@ mod control;
 mod definitions;
 mod journal_row;
 mod messages;
+mod migration;
 pub(crate) mod notify;
 mod pulse;
 mod queries;
@@ -131,12 +132,10 @@ impl PostgresStore {
         &self,
         connection: &mut PgConnection,
         instance: InstanceId,
-        sequence: i64,
         reason: &str,
     ) -> Result<(), DbError> {
         sqlx::query(self.statements.end_cancelled_run.clone())
             .bind(instance.0)
-            .bind(sequence)
             .bind(reason)
             .execute(connection)
             .await?;
@@ -171,6 +170,7 @@ impl Store for PostgresStore {
                 .bind(&lines)
                 .bind(&workflow.state_hash[..])
                 .bind(Json(workflow.plan.stage_names()))
+                .bind(workflow.state_lines.iter().collect::<Vec<_>>())
                 .fetch_optional(self.db.pool())
                 .await
                 .map_err(DbError::from)
@@ -323,9 +323,17 @@ impl Store for PostgresStore {
     }
 
     async fn commit_alone(&self, checkpoint: &Checkpoint) -> Result<Committed, DbError> {
-        self.db
-            .transaction(async |tx| self.commit_in(tx, checkpoint).await)
-            .await
+        let commit = async || {
+            self.db
+                .transaction(async |tx| self.commit_in(tx, checkpoint).await)
+                .await
+        };
+        match commit().await {
+            // The lock was that of an earlier call whose answer was lost, and the statement that waited
+            // for it does not see what that wrote. The next one does.
+            Err(DbError::AlreadyExists { .. }) => commit().await,
+            outcome => outcome,
+        }
     }
 
     fn database(&self) -> Option<Db> {
@@ -434,8 +442,7 @@ impl Store for PostgresStore {
                     };
                 };
                 if locked.try_get::<Option<Uuid>, _>("worker_id")?.is_none() {
-                    let sequence: i64 = locked.try_get("sequence")?;
-                    self.end_cancelled(tx.connection(), instance, sequence + 1, reason)
+                    self.end_cancelled(tx.connection(), instance, reason)
                         .await?;
                     return Ok(Cancelled::AtOnce);
                 }
@@ -471,8 +478,7 @@ impl Store for PostgresStore {
                     let Some(reason) = reason else {
                         return Ok(false);
                     };
-                    let sequence: i64 = locked.try_get("sequence")?;
-                    self.end_cancelled(tx.connection(), instance, sequence + 1, &reason)
+                    self.end_cancelled(tx.connection(), instance, &reason)
                         .await?;
                     Ok(true)
                 })

@@ -5,13 +5,23 @@ use std::collections::HashSet;
 
 use crate::error::failure::RunFailure;
 use crate::identifier::NodeName;
-use crate::instance::journal::{Answer, Entry, Recorded, Visit};
+use crate::instance::journal::{Answer, Entry, Pin, Recorded, Visit, present};
 
-/// The entries with which a retry of a failed run begins: all that was finished.
+/// What a run begins with that goes on from where another one was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Beginning {
+    /// The entries of the other's journal.
+    pub(crate) sequences: Vec<i64>,
+    /// The version of then, where the other has moved to another one since.
+    pub(crate) pin: Option<Pin>,
+}
+
+/// With what a retry of a failed run begins: all that was finished.
 ///
 /// A node that did not finish begins anew, with all its attempts; of its durable calls the answers of
 /// blocks, sleeps and signals are kept, and what it spawned is spawned again.
-pub(crate) fn of_failed(journal: &[Recorded]) -> Vec<i64> {
+pub(crate) fn of_failed(journal: &[Recorded]) -> Beginning {
+    let journal = &*present(journal);
     let failure = journal.iter().find_map(|recorded| match &recorded.entry {
         Entry::RunFailed { failure } => Some(failure),
         _ => None,
@@ -57,9 +67,10 @@ pub(crate) fn of_failed(journal: &[Recorded]) -> Vec<i64> {
     sequences(journal, is_kept)
 }
 
-/// The entries with which a run begins that is to come to a visit of a node again; `None` where the
-/// run never came to it. Without a number the latest visit is meant.
-pub(crate) fn at_node(journal: &[Recorded], node: &str, visit: Option<u32>) -> Option<Vec<i64>> {
+/// With what a run begins that is to come to a visit of a node again; `None` where the run never came
+/// to it. Without a number the latest visit is meant.
+pub(crate) fn at_node(journal: &[Recorded], node: &str, visit: Option<u32>) -> Option<Beginning> {
+    let journal = &*present(journal);
     let visits = journal.iter().filter_map(|recorded| at(&recorded.entry));
     let place = visits
         .filter(|at| at.node.as_str() == node && visit.is_none_or(|visit| at.visit == visit))
@@ -88,40 +99,40 @@ fn first_undone(journal: &[Recorded]) -> Option<u32> {
 }
 
 /// All that was recorded before a superstep began.
-fn before(journal: &[Recorded], first: u32) -> Vec<i64> {
+fn before(journal: &[Recorded], first: u32) -> Beginning {
     sequences(journal, |entry| {
         superstep(entry).is_some_and(|superstep| superstep < first)
     })
 }
 
-fn sequences(journal: &[Recorded], is_kept: impl Fn(&Entry) -> bool) -> Vec<i64> {
+fn sequences(journal: &[Recorded], is_kept: impl Fn(&Entry) -> bool) -> Beginning {
+    let left_out = journal.iter().filter(|recorded| !is_kept(&recorded.entry));
+    let pin = left_out
+        .into_iter()
+        .find_map(|recorded| match &recorded.entry {
+            Entry::Migrated(moved) => Some(moved.from),
+            _ => None,
+        });
     let kept = journal.iter().filter(|recorded| is_kept(&recorded.entry));
-    kept.map(|recorded| recorded.sequence).collect()
+    Beginning {
+        sequences: kept.map(|recorded| recorded.sequence).collect(),
+        pin,
+    }
 }
 
+/// The visit that an entry tells of, unless it tells how that was undone.
 fn at(entry: &Entry) -> Option<&Visit> {
     match entry {
-        Entry::NodeCompleted { at, .. }
-        | Entry::NodeSkipped { at }
-        | Entry::AttemptFailed { at, .. }
-        | Entry::Routed { at, .. }
-        | Entry::Signalled { at, .. }
-        | Entry::SignalRefused { at, .. }
-        | Entry::TimerFired { at }
-        | Entry::Called { at, .. } => Some(at),
-        Entry::Resolved { .. }
-        | Entry::CompensationBegan { .. }
-        | Entry::Compensated { .. }
-        | Entry::CompensationFailed { .. }
-        | Entry::RunCompleted
-        | Entry::RunFailed { .. }
-        | Entry::RunCancelled { .. } => None,
+        Entry::Compensated { .. } | Entry::CompensationFailed { .. } => None,
+        _ => entry.visit(),
     }
 }
 
 fn superstep(entry: &Entry) -> Option<u32> {
     match entry {
         Entry::Resolved { superstep, .. } => Some(*superstep),
+        // With a move comes the state after this superstep.
+        Entry::Migrated(moved) => Some(moved.merged),
         _ => at(entry).map(|at| at.superstep),
     }
 }

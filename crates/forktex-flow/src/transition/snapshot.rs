@@ -11,7 +11,7 @@ use crate::compile::plan::{Exit, NodeIndex, Plan, StageIndex, Target};
 use crate::definition::topology::EdgeWait;
 use crate::identifier::NodeName;
 use crate::instance::InstanceStatus;
-use crate::instance::journal::{Answer, Call, EndedBy, Entry, Recorded, Visit};
+use crate::instance::journal::{Answer, Call, EndedBy, Entry, Recorded, Visit, last_move, present};
 use crate::state::delta::Delta;
 
 /// Where a run is: node, visit and what is recorded of each; never a count of calls.
@@ -21,9 +21,9 @@ pub(crate) struct Snapshot {
     pub(crate) sequence: i64,
     pub(crate) position: Position,
     pub(super) superstep: u32,
-    visits: Vec<u32>,
+    pub(super) visits: Vec<u32>,
     /// The visits that completed and can be undone, in the order of their completion.
-    undoable: Vec<(NodeIndex, u32)>,
+    pub(super) undoable: Vec<(NodeIndex, u32)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +62,8 @@ pub(crate) enum Position {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Member {
     pub(crate) node: NodeIndex,
+    /// What the node was called when the run came to it, where that is another name.
+    pub(crate) called: Option<NodeName>,
     pub(crate) visit: u32,
     pub(crate) failed_attempts: u32,
     pub(crate) progress: Progress,
@@ -108,11 +110,23 @@ impl Snapshot {
     }
 
     /// The place that a journal tells of, and the deltas of the stages that it closed, to be merged
-    /// in this order. `None` when an entry does not fit the plan.
+    /// in this order; those since the run's last move, where it has moved. `None` when an entry does
+    /// not fit the plan.
     pub(crate) fn replay(plan: &Plan, journal: &[Recorded]) -> Option<(Self, Vec<Delta>)> {
-        let mut snapshot = Self::new(plan);
+        let journal = &*present(journal);
+        let (mut snapshot, since) = match last_move(journal) {
+            None => (Self::new(plan), journal),
+            Some((place, moved)) => {
+                let (before, since) = journal.split_at(place);
+                (Self::after_move(plan, moved, before)?, since)
+            }
+        };
         let mut merged: Vec<Delta> = Vec::new();
-        for recorded in journal {
+        for recorded in since {
+            if let Entry::Migrated(_) = recorded.entry {
+                snapshot.sequence = recorded.sequence;
+                continue;
+            }
             if let Entry::Resolved { delta, .. }
             | Entry::Signalled { delta, .. }
             | Entry::Compensated { delta, .. } = &recorded.entry
@@ -330,6 +344,8 @@ impl Snapshot {
             Entry::CompensationFailed {
                 at, retry_after, ..
             } => return self.undone(plan, at, *retry_after, now).map(|()| None),
+            // A move is taken in by `replay`, as it says where the run is by itself.
+            Entry::Migrated(_) => return None,
             Entry::SignalRefused { .. } | Entry::Resolved { .. } => return Some(None),
             Entry::RunCompleted => return Some(self.end(InstanceStatus::Completed)),
             Entry::RunFailed { .. } => return Some(self.end(InstanceStatus::Failed)),
@@ -376,13 +392,7 @@ impl Snapshot {
         };
         // Each undoing is a superstep of its own, so that its update is folded in its place.
         self.superstep += 1;
-        let member = Member {
-            node,
-            visit,
-            failed_attempts: 0,
-            progress: Progress::Ready,
-            answers: Arc::default(),
-        };
+        let member = Member::new(node, visit);
         self.position = Position::Undoing { by, member };
     }
 
@@ -507,14 +517,7 @@ impl Snapshot {
             .iter()
             .map(|node| {
                 self.visits[node.0] += 1;
-                let visit = self.visits[node.0];
-                Member {
-                    node: *node,
-                    visit,
-                    failed_attempts: 0,
-                    progress: Progress::Ready,
-                    answers: Arc::default(),
-                }
+                Member::new(*node, self.visits[node.0])
             })
             .collect();
         self.position = Position::At { stage, members };
@@ -527,6 +530,18 @@ impl Snapshot {
 }
 
 impl Member {
+    /// One that was not tried yet.
+    pub(super) fn new(node: NodeIndex, visit: u32) -> Self {
+        Self {
+            node,
+            called: None,
+            visit,
+            failed_attempts: 0,
+            progress: Progress::Ready,
+            answers: Arc::default(),
+        }
+    }
+
     fn is_done(&self) -> bool {
         matches!(self.progress, Progress::Completed(_) | Progress::Skipped)
     }

@@ -29,7 +29,7 @@ use crate::ctx::call::Calls;
 use crate::ctx::{Ctx, RunContext};
 use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::identifier::{Epoch, InstanceId};
-use crate::instance::journal::Entry;
+use crate::instance::journal::{Entry, Recorded, last_move};
 use crate::state::delta::Delta;
 use crate::state::erased::AnyState;
 use crate::state::payload;
@@ -128,8 +128,7 @@ impl Execution {
                 if let Some(error) = &run.unreadable {
                     return Err(error.to_string());
                 }
-                rebuild(&workflow, run.input.clone(), &run.journal)
-                    .map(|rebuilt| (workflow, rebuilt))
+                rebuild(&workflow, &run.input, &run.journal).map(|rebuilt| (workflow, rebuilt))
             });
         let (workflow, (snapshot, state)) = match rebuilt {
             Ok(rebuilt) => rebuilt,
@@ -161,7 +160,7 @@ impl Execution {
             tokens: held.tokens.clone(),
             clock: shared.store.clock_from(run.claimed_at),
             snapshot,
-            state_bytes: payload::size(&run.input),
+            state_bytes: payload::size(base(&run.input, &run.journal)),
             state,
             workflow,
             bodies: JoinSet::new(),
@@ -368,6 +367,7 @@ impl Execution {
                 Some(Calls::new(Arc::clone(&member.answers), Arc::new(port))),
             );
             let span = telemetry::attempt_span(&ctx);
+            let ctx = ctx.called(member.called.clone());
             let body = Arc::clone(undo.map_or(&binding.body, |undo| &undo.body));
             let policy = self.policy(member.node);
             let (timeout, heartbeat) = (policy.timeout, policy.heartbeat);
@@ -562,17 +562,22 @@ impl Shared {
     }
 }
 
+/// The state on which the deltas of a journal are merged: a move brings that of then.
+fn base<'a>(input: &'a serde_json::Value, journal: &'a [Recorded]) -> &'a serde_json::Value {
+    last_move(journal).map_or(input, |(_, moved)| &moved.state)
+}
+
 /// The place and the state that a journal tells of.
 fn rebuild(
     workflow: &CompiledWorkflow,
-    input: serde_json::Value,
-    journal: &[crate::instance::journal::Recorded],
+    input: &serde_json::Value,
+    journal: &[Recorded],
 ) -> Result<(Snapshot, AnyState), String> {
     let (snapshot, deltas) = Snapshot::replay(&workflow.plan, journal)
         .ok_or("its journal does not fit the workflow's topology")?;
     let mut state = workflow
         .codec
-        .decode(input)
+        .decode(base(input, journal).clone())
         .map_err(|error| error.to_string())?;
     for delta in &deltas {
         workflow

@@ -50,7 +50,8 @@ impl ControlStore for MemoryStore {
     async fn fork(&self, fork: &Fork) -> Result<bool, DbError> {
         let mut tables = self.change();
         let source = tables.instances.get(&fork.source).cloned();
-        let definition = tables.definition_of.get(&fork.source).copied();
+        let of_source = tables.definition_of.get(&fork.source).copied();
+        let definition = fork.pin.map(|pin| pin.definition).or(of_source);
         let (Some(mut instance), Some(definition)) = (source, definition) else {
             return Ok(false);
         };
@@ -59,6 +60,7 @@ impl ControlStore for MemoryStore {
         }
         let now = tables.tick();
         instance.instance_id = fork.instance_id;
+        instance.version = fork.pin.map_or(instance.version, |pin| pin.version);
         instance.status = InstanceStatus::Pending;
         fork.triggered_by.clone_into(&mut instance.triggered_by);
         instance.parent_id = None;

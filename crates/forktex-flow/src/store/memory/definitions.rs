@@ -28,6 +28,7 @@ impl Definition {
             version: workflow.version,
             topology_hash: workflow.topology_hash,
             topology_lines: workflow.topology_lines.clone(),
+            state_lines: workflow.state_lines.clone(),
             stages: workflow.plan.stage_names().into_iter().map(names).collect(),
         }
     }

@@ -37,7 +37,13 @@ impl Tables {
             );
             if let Some(existing) = self.keys.get(&key) {
                 let is_same = self.instances.get(existing).is_some_and(|stored| {
-                    stored.version == run.version && stored.input == run.input
+                    let is_moved_from = |recorded: &Recorded| match &recorded.entry {
+                        Entry::Migrated(moved) => moved.from.version == run.version,
+                        _ => false,
+                    };
+                    let is_of_version = stored.version == run.version
+                        || self.entries(*existing).iter().any(is_moved_from);
+                    is_of_version && stored.input == run.input
                 });
                 return Started::Existing {
                     instance_id: *existing,

@@ -25,6 +25,7 @@ pub(super) struct Definition {
     pub(super) version: Version,
     pub(super) topology_hash: [u8; 32],
     pub(super) topology_lines: BTreeSet<String>,
+    pub(super) state_lines: BTreeSet<String>,
     /// The names of the members of each stage.
     pub(super) stages: Vec<Vec<String>>,
 }

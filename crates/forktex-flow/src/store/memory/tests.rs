@@ -301,6 +301,7 @@ fn call(random: &mut Random, runs: &mut Vec<InstanceId>, worker: WorkerId) -> Ca
             instance_id: InstanceId::generate(),
             triggered_by: "retry",
             sequences: vec![1],
+            pin: None,
         }),
         13..15 => Call::List(Box::new(page(random, runs))),
         _ => Call::Release(worker),
@@ -341,6 +342,7 @@ async fn both_stores_answer_the_same() {
         version: 1,
         topology_hash: [0; 32],
         topology_lines: BTreeSet::new(),
+        state_lines: BTreeSet::new(),
         stages: vec![vec!["pack".to_owned()]],
     });
     assert_eq!(definition, DEFINITION);

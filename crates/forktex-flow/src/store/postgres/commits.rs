@@ -91,3 +91,6 @@ impl PostgresStore {
         Ok((!written.is_empty()).then_some(Committed::Written))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,6 +95,11 @@ impl ControlStore for PostgresStore {
             .bind(&fork.sequences)
             .bind(input.map(Json))
             .bind(payloads)
+            .bind(fork.pin.map(|pin| pin.definition.0))
+            .bind(
+                fork.pin
+                    .map(|pin| i32::try_from(pin.version).unwrap_or(i32::MAX)),
+            )
             .fetch_one(self.db.pool())
             .await?;
         Ok(started == 1)

@@ -104,6 +104,7 @@ impl PostgresStore {
             .bind(&lines)
             .bind(&workflow.state_hash[..])
             .bind(Json(workflow.plan.stage_names()))
+            .bind(workflow.state_lines.iter().collect::<Vec<_>>())
             .fetch_one(transaction.connection())
             .await?;
         sqlx::query(self.statements.insert_runtime_definition.clone())

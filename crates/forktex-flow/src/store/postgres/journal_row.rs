@@ -79,6 +79,12 @@ impl JournalColumns {
                 member: i16::MAX,
                 ..columns
             },
+            // Where the entry is sealed, the version that it moved from is still to be found.
+            Entry::Migrated(moved) => Self {
+                superstep: clamped(moved.superstep),
+                visit: clamped(moved.from.version),
+                ..columns
+            },
             Entry::RunCompleted
             | Entry::RunFailed { .. }
             | Entry::RunCancelled { .. }
@@ -115,6 +121,7 @@ fn kind(entry: &Entry) -> i16 {
         Entry::CompensationBegan { .. } => 13,
         Entry::Compensated { .. } => 14,
         Entry::CompensationFailed { .. } => 15,
+        Entry::Migrated(_) => 16,
     }
 }
 
@@ -174,6 +181,7 @@ fn payload(entry: &Entry) -> Option<Payload> {
             payload.failure = Some(failure.clone());
         }
         Entry::Called { call, .. } => payload.call = Some(call.clone()),
+        Entry::Migrated(moved) => payload.migrated = Some(moved.clone()),
     }
     Some(payload)
 }
@@ -285,6 +293,7 @@ pub(crate) fn recorded(row: &PgRow, sealing: &Sealing) -> Result<Recorded, DbErr
             signal: payload.signal.ok_or_else(missing)?,
             failure: payload.failure.ok_or_else(missing)?,
         },
+        16 => Entry::Migrated(payload.migrated.ok_or_else(missing)?),
         _ => return Err(unreadable("kind")),
     };
     Ok(Recorded {

@@ -225,7 +225,7 @@ impl Execution {
         });
         let stored = held.shared.store.read(self.instance).await;
         let rebuilt = match stored {
-            Ok(Some(stored)) => rebuild(&self.workflow, stored.instance.input, &stored.journal),
+            Ok(Some(stored)) => rebuild(&self.workflow, &stored.instance.input, &stored.journal),
             Ok(None) => Err("it is gone".to_owned()),
             Err(error) => Err(error.to_string()),
         };

@@ -38,6 +38,6 @@ SELECT claimed.instance_id, claimed.epoch, claimed.lost_attempts, claimed.deadli
        claimed.undo_reason,
        instance.definition_id, instance.namespace, instance.input, instance.metadata,
        instance.parent_id IS NOT NULL AS is_child,
-       instance.status = 'pending' AND instance.retry_of IS NULL AS is_fresh,
+       instance.status = 'pending' AND instance.retry_of IS NULL AND claimed.epoch = 1 AS is_fresh,
        clock_timestamp() AS claimed_at
 FROM claimed JOIN forktex_flow.instance ON instance.instance_id = claimed.instance_id

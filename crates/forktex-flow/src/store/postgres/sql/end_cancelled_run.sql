@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
--- Ends a run that is locked here as cancelled, and tells its parent and its children.
+-- Ends a run that is locked here as cancelled, and tells its parent and its children. The last sequence
+-- is read here and not with the lock, whose statement does not see the entries that it waited for.
 -- Locks: the run, held already; its instance row. Index: active_pkey, active_child, journal_pkey,
 -- instance_pkey.
 WITH removed AS (
@@ -16,10 +17,13 @@ WITH removed AS (
     INSERT INTO forktex_flow.journal (
         instance_id, sequence, elapsed_us, superstep, visit, attempt, kind, member, stage, node, payload
     )
-    SELECT instance_id, $2, 0, 0, 0, 0, 7, 0, -1, '', json_build_object('reason', $3::text)
+    SELECT removed.instance_id, (
+               SELECT coalesce(max(journal.sequence), 0) + 1 FROM forktex_flow.journal
+               WHERE journal.instance_id = $1
+           ), 0, 0, 0, 0, 7, 0, -1, '', json_build_object('reason', $2::text)
     FROM removed
 )
 UPDATE forktex_flow.instance
-SET status = 'cancelled', finished_at = now(), cancel_reason = $3
+SET status = 'cancelled', finished_at = now(), cancel_reason = $2
 FROM removed
 WHERE instance.instance_id = removed.instance_id

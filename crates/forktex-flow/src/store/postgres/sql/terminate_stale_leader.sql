@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
--- Ends the backend of a leader that has not renewed its row: a frozen process keeps its lock else.
+-- Ends the backend of a leader that has not renewed its row, as a frozen process would keep its lock, and
+-- waits up to half a second until it is gone and the lock with it.
 -- Locks: none. Index: leader_pkey.
-SELECT pg_terminate_backend(leader.backend_pid)
+SELECT pg_terminate_backend(leader.backend_pid, 500)
 FROM forktex_flow.leader
 WHERE leader.renewed_at < clock_timestamp() - $1 * interval '1 microsecond'
   AND EXISTS (

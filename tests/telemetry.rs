@@ -1,19 +1,51 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! What an operator sees of a process: its metrics and its spans.
+//! What an operator sees of a process: its metrics and its spans. In a process of its own, as both are
+//! the whole process's.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use forktex::flow::prelude::*;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::Interest;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use crate::stage::{Memory, Stage};
-use crate::tale::{Cast, Pair, fail_up_to, line, tale};
-use crate::world::ended;
+#[derive(State, Clone, Debug, Serialize, Deserialize)]
+struct Tale {
+    title: String,
+}
+
+fn tale(title: &str) -> Tale {
+    Tale {
+        title: title.to_owned(),
+    }
+}
+
+#[step(backoff = ["1s"])]
+async fn first(ctx: &Ctx, tale: &Tale) -> StepResult<TaleUpdate> {
+    match tale.title.as_str() {
+        "password1" => return Err(StepError::fatal("password1 is wrong")),
+        "child" => return Ok(Tale::update()),
+        _ => {}
+    }
+    let child = ctx.spawn(Pair, self::tale("child")).await?;
+    ctx.wait(child).await?;
+    if ctx.attempt() == 1 {
+        return Err(StepError::new("the first attempt fails"));
+    }
+    Ok(Tale::update())
+}
+
+#[step]
+async fn second(_ctx: &Ctx, _tale: &Tale) -> StepResult<TaleUpdate> {
+    Ok(Tale::update())
+}
+
+#[pipeline(name = "tale.pair", version = 1, state = Tale, steps = [first, second])]
+struct Pair;
 
 type Fields = BTreeMap<String, String>;
 
@@ -31,10 +63,6 @@ impl Visit for Noting<'_> {
 }
 
 impl<S: tracing::Subscriber> Layer<S> for Spans {
-    fn register_callsite(&self, _: &'static tracing::Metadata<'static>) -> Interest {
-        Interest::sometimes()
-    }
-
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         if attributes.metadata().name() == "step" {
             let mut fields = Fields::new();
@@ -72,28 +100,20 @@ fn measured(snapshotter: &Snapshotter) -> BTreeMap<String, u64> {
 async fn a_process_tells_of_its_runs_attempts_and_checkpoints_and_no_words_of_a_failure() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
-    let _recording = metrics::set_default_local_recorder(&recorder);
+    recorder.install().unwrap();
     let spans = Spans::default();
     let subscriber = tracing_subscriber::registry().with(spans.clone());
-    let _listening = tracing::subscriber::set_default(subscriber);
+    tracing::subscriber::set_global_default(subscriber).unwrap();
 
-    let world = Memory::create().await;
-    let cast = Cast::default().on("first", |ctx, told| async move {
-        match told.title.as_str() {
-            "password1" => Err(StepError::fatal("password1 is wrong")),
-            "child" => line(&ctx),
-            _ => {
-                let child = ctx.spawn(Pair, tale("child")).await?;
-                ctx.wait(child).await?;
-                fail_up_to(1, ctx).await
-            }
-        }
-    });
-    let flow = world.flow(cast).await;
+    let flow = Flow::in_memory().build().await.unwrap();
     flow.start_driver().await.unwrap();
-    let done = ended(&flow.start(Pair, tale("parent")).await.unwrap()).await;
-    assert_eq!(done.status, InstanceStatus::Completed);
-    let failed = ended(&flow.start(Pair, tale("password1")).await.unwrap()).await;
+    let parent = flow.start(Pair, tale("parent")).await.unwrap();
+    assert_eq!(
+        parent.wait().await.unwrap().status,
+        InstanceStatus::Completed
+    );
+    let failed = flow.start(Pair, tale("password1")).await.unwrap();
+    let failed = failed.wait().await.unwrap();
     assert_eq!(failed.status, InstanceStatus::Failed);
     flow.close().await.unwrap();
 
