@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use forktex::db::sqlx;
 use forktex::flow::definition::binding::{Node, Undo};
 use forktex::flow::definition::pipeline::Pipeline;
 use forktex::flow::definition::{Declaration, Workflow};
@@ -18,8 +17,9 @@ use crate::compensation::undo;
 use crate::mail::{Told, told};
 use crate::migrate::MIGRATED;
 use crate::signal::until_waiting;
+use crate::stage::{Stage, on_both_stores, where_payloads_are_sealed};
 use crate::tale::{Cast, Pair, Tale, act, line, tale};
-use crate::world::{Gate, World, ended, nodes, until};
+use crate::world::{Gate, ended, nodes, until};
 
 fn node(name: &str) -> Node<Tale> {
     let hour = Duration::from_hours(1);
@@ -75,12 +75,12 @@ versions!(
         .step(node("wait"))
 );
 
-async fn flow(world: &World, cast: Cast) -> Flow {
+async fn flow(world: &impl Stage, cast: Cast) -> Flow {
     let builder = world.builder("worker", cast);
     let builder = builder.register::<Work>().register::<Labour>();
     let builder = builder.register::<Two>().register::<TwoAndRest>();
     let builder = builder.register::<Fragile>().register::<Renamed>();
-    builder.build().await.unwrap()
+    builder.build().await
 }
 
 async fn move_work(flow: &Flow) -> MigrationOutcome {
@@ -99,20 +99,7 @@ async fn moved(flow: &Flow, run: &Run<Tale>) -> WaitingOn {
     waiting_on
 }
 
-/// As if so many hours had passed.
-async fn pass(world: &World, hours: i32) {
-    for sql in [
-        "UPDATE forktex_flow.active SET wake_at = wake_at - make_interval(hours => $1)",
-        "UPDATE forktex_flow.journal SET recorded_at = recorded_at - make_interval(hours => $1)",
-    ] {
-        let done = sqlx::query(sql).bind(hours).execute(&world.pool).await;
-        done.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_body_that_waits_keeps_its_attempts_and_the_answers_of_its_calls() {
-    let world = World::create().await;
+async fn a_body_that_waits_keeps_its_attempts_and_the_answers_of_its_calls(world: &impl Stage) {
     let blocks = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&blocks);
     let body = move |ctx: Ctx, _| {
@@ -130,7 +117,7 @@ async fn a_body_that_waits_keeps_its_attempts_and_the_answers_of_its_calls() {
         }
     };
     let cast = Cast::default().on("work", body.clone()).on("labour", body);
-    let flow = flow(&world, cast).await;
+    let flow = flow(world, cast).await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Work, tale("calls")).await.unwrap();
     until_waiting(&run).await;
@@ -140,7 +127,7 @@ async fn a_body_that_waits_keeps_its_attempts_and_the_answers_of_its_calls() {
         matches!(until_waiting(&run).await, WaitingOn::Retry { .. })
     })
     .await;
-    pass(&world, 2).await;
+    world.pass(2).await;
     let done = ended(&run).await;
     assert_eq!(done.status, InstanceStatus::Completed);
     assert_eq!(done.state.lines, ["heard in 2", "rest"]);
@@ -149,9 +136,7 @@ async fn a_body_that_waits_keeps_its_attempts_and_the_answers_of_its_calls() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_time_that_is_waited_for_stays_the_same() {
-    let world = World::create().await;
+async fn a_time_that_is_waited_for_stays_the_same(world: &impl Stage) {
     let sleep = |ctx: Ctx, tale: Tale| async move {
         if tale.title == "sleeps" {
             ctx.sleep(Duration::from_hours(1)).await?;
@@ -161,7 +146,7 @@ async fn a_time_that_is_waited_for_stays_the_same() {
         line(&ctx)
     };
     let cast = Cast::default().on("work", sleep).on("labour", sleep);
-    let flow = flow(&world, cast).await;
+    let flow = flow(world, cast).await;
     flow.start_driver().await.unwrap();
     for title in ["sleeps", "retries"] {
         let run = flow
@@ -181,15 +166,14 @@ async fn a_time_that_is_waited_for_stays_the_same() {
             (after - before).abs() < Duration::from_millis(500),
             "{before} {after}"
         );
-        assert_eq!(world.number(deadlines).await, 1);
+        let deadlines = world.rows(deadlines).await;
+        assert!(deadlines.is_none_or(|deadlines| deadlines == 1));
         run.cancel("seen").await.unwrap();
     }
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_parent_and_children_that_wait_for_their_turn_move_and_stay_a_family() {
-    let world = World::create().await;
+async fn a_parent_and_children_that_wait_for_their_turn_move_and_stay_a_family(world: &impl Stage) {
     let gate = Gate::new();
     let held = gate.clone();
     let child = move |ctx: Ctx, tale: Tale| {
@@ -214,12 +198,17 @@ async fn a_parent_and_children_that_wait_for_their_turn_move_and_stay_a_family()
         .on("rest", |_, _| async { Ok(Tale::update()) })
         .on("work", child.clone())
         .on("labour", child);
-    let flow = flow(&world, cast).await;
+    let flow = flow(world, cast).await;
     flow.start_driver().await.unwrap();
     let parent = flow.start(Pair, tale("parent")).await.unwrap();
     gate.until_arrived(1).await;
-    let turns = "SELECT count(*) FROM forktex_flow.active WHERE waits_on = 'turn'";
-    until("the others wait", async || world.number(turns).await == 2).await;
+    let children = flow.query().parent(parent.id());
+    let waiting = async || {
+        let children = children.fetch(None).await.unwrap().items;
+        let waits = |child: &&Instance| child.waiting_on == Some(WaitingOn::Turn);
+        children.iter().filter(waits).count()
+    };
+    until("the others wait", async || waiting().await == 2).await;
     let outcome = move_work(&flow).await;
     // The first one is being run.
     assert_eq!(
@@ -228,17 +217,17 @@ async fn a_parent_and_children_that_wait_for_their_turn_move_and_stay_a_family()
     );
     let preview = flow.migrate("moving.work", 1, 2).dry_run().await.unwrap();
     assert_eq!(preview.runs[0].fate, MigrationFate::Owned);
-    assert_eq!(world.number(turns).await, 2, "and it is still not theirs");
+    assert_eq!(waiting().await, 2, "and it is still not theirs");
     gate.open();
     let done = ended(&parent).await;
     assert_eq!(done.state.lines, ["0 in 1", "1 in 2", "2 in 2", "second"]);
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_run_that_was_not_begun_or_is_paused_begins_and_stays_paused_in_the_other_version() {
-    let world = World::create().await;
-    let flow = flow(&world, Cast::default()).await;
+async fn a_run_that_was_not_begun_or_is_paused_begins_and_stays_paused_in_the_other_version(
+    world: &impl Stage,
+) {
+    let flow = flow(world, Cast::default()).await;
     let run = flow.start(Work, tale("pending")).await.unwrap();
     let paused = flow.start(Work, tale("paused")).await.unwrap();
     paused.pause().await.unwrap();
@@ -263,11 +252,9 @@ async fn a_run_that_was_not_begun_or_is_paused_begins_and_stays_paused_in_the_ot
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_member_that_is_done_is_not_run_again_and_its_update_is_not_mapped() {
-    let world = World::create().await;
+async fn a_member_that_is_done_is_not_run_again_and_its_update_is_not_mapped(world: &impl Stage) {
     let cast = Cast::default().on("right", |ctx, _| crate::tale::fail_up_to(1, ctx));
-    let flow = flow(&world, cast).await;
+    let flow = flow(world, cast).await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Two, tale("half")).await.unwrap();
     until("one is done and one waits", async || {
@@ -286,7 +273,7 @@ async fn a_member_that_is_done_is_not_run_again_and_its_update_is_not_mapped() {
     assert_eq!(outcome.moved, 1, "{outcome:?}");
     assert_eq!(run.refresh().await.unwrap().state, before.state);
     until_waiting(&run).await;
-    pass(&world, 2).await;
+    world.pass(2).await;
     let done = ended(&run).await;
     assert_eq!(done.state.lines, ["left", "right", "rest"]);
     let noted = world.noted(run.id()).await;
@@ -297,14 +284,12 @@ async fn a_member_that_is_done_is_not_run_again_and_its_update_is_not_mapped() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn what_was_done_before_a_move_is_undone_after_it() {
-    let world = World::create().await;
+async fn what_was_done_before_a_move_is_undone_after_it(world: &impl Stage) {
     let cast = Cast::default().on("wait", |ctx, _| async move {
         ctx.signal::<Told>().await?;
         line(&ctx)
     });
-    let flow = flow(&world, cast).await;
+    let flow = flow(world, cast).await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Fragile, tale("undone")).await.unwrap();
     until_waiting(&run).await;
@@ -326,10 +311,8 @@ async fn what_was_done_before_a_move_is_undone_after_it() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn runs_of_a_namespace_move_between_versions_that_were_defined_there() {
-    let world = World::create().await;
-    let flow = flow(&world, Cast::default()).await;
+async fn runs_of_a_namespace_move_between_versions_that_were_defined_there(world: &impl Stage) {
+    let flow = flow(world, Cast::default()).await;
     let define = async |version, steps| {
         let config = json!({"type": "pipeline", "steps": steps, "reducers": {"log": "append"}});
         let definition = flow
@@ -372,9 +355,9 @@ async fn runs_of_a_namespace_move_between_versions_that_were_defined_there() {
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_run_that_fails_after_its_move_is_retried_in_the_version_that_it_failed_in() {
-    let world = World::create().await;
+async fn a_run_that_fails_after_its_move_is_retried_in_the_version_that_it_failed_in(
+    world: &impl Stage,
+) {
     let heals = Arc::new(AtomicU32::new(0));
     let healed = Arc::clone(&heals);
     let cast = Cast::default()
@@ -388,12 +371,12 @@ async fn a_run_that_fails_after_its_move_is_retried_in_the_version_that_it_faile
                 }
             }
         });
-    let flow = flow(&world, cast).await;
+    let flow = flow(world, cast).await;
     flow.start_driver().await.unwrap();
     let run = flow.start(Work, tale("retried")).await.unwrap();
     assert!(matches!(until_waiting(&run).await, WaitingOn::Retry { .. }));
     moved(&flow, &run).await;
-    pass(&world, 2).await;
+    world.pass(2).await;
     let failed = ended(&run).await;
     assert_eq!((failed.version, failed.status), (2, InstanceStatus::Failed));
     heals.store(1, Ordering::SeqCst);
@@ -407,11 +390,11 @@ async fn a_run_that_fails_after_its_move_is_retried_in_the_version_that_it_faile
     flow.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_run_can_move_back_and_only_those_of_one_namespace_move_where_that_is_said() {
-    let world = World::create().await;
+async fn a_run_can_move_back_and_only_those_of_one_namespace_move_where_that_is_said(
+    world: &impl Stage,
+) {
     let cast = Cast::default().on("work", |ctx, _| crate::tale::fail_up_to(1, ctx));
-    let flow = flow(&world, cast).await;
+    let flow = flow(world, cast).await;
     flow.start_driver().await.unwrap();
     let elsewhere = flow.start(Work, tale("elsewhere")).namespace("org-x");
     let elsewhere = elsewhere.await.unwrap();
@@ -428,7 +411,7 @@ async fn a_run_can_move_back_and_only_those_of_one_namespace_move_where_that_is_
     let back = flow.migrate("moving.work", 2, 1).map_node("labour", "work");
     assert_eq!(back.await.unwrap().moved, 1);
     until_waiting(&run).await;
-    pass(&world, 2).await;
+    world.pass(2).await;
     let done = ended(&run).await;
     assert_eq!((done.version, done.status), (1, InstanceStatus::Completed));
     assert_eq!(done.state.lines, ["work"]);
@@ -436,4 +419,28 @@ async fn a_run_can_move_back_and_only_those_of_one_namespace_move_where_that_is_
     assert_eq!(done.nodes.len(), 1);
     assert_eq!(world.count(run.id(), MIGRATED).await, 2);
     flow.close().await.unwrap();
+}
+
+on_both_stores! {
+    a_body_that_waits_keeps_its_attempts_and_the_answers_of_its_calls,
+    a_time_that_is_waited_for_stays_the_same,
+    a_parent_and_children_that_wait_for_their_turn_move_and_stay_a_family,
+    a_run_that_was_not_begun_or_is_paused_begins_and_stays_paused_in_the_other_version,
+    a_member_that_is_done_is_not_run_again_and_its_update_is_not_mapped,
+    what_was_done_before_a_move_is_undone_after_it,
+    runs_of_a_namespace_move_between_versions_that_were_defined_there,
+    a_run_that_fails_after_its_move_is_retried_in_the_version_that_it_failed_in,
+    a_run_can_move_back_and_only_those_of_one_namespace_move_where_that_is_said,
+}
+
+where_payloads_are_sealed! {
+    a_body_that_waits_keeps_its_attempts_and_the_answers_of_its_calls,
+    a_time_that_is_waited_for_stays_the_same,
+    a_parent_and_children_that_wait_for_their_turn_move_and_stay_a_family,
+    a_run_that_was_not_begun_or_is_paused_begins_and_stays_paused_in_the_other_version,
+    a_member_that_is_done_is_not_run_again_and_its_update_is_not_mapped,
+    what_was_done_before_a_move_is_undone_after_it,
+    runs_of_a_namespace_move_between_versions_that_were_defined_there,
+    a_run_that_fails_after_its_move_is_retried_in_the_version_that_it_failed_in,
+    a_run_can_move_back_and_only_those_of_one_namespace_move_where_that_is_said,
 }

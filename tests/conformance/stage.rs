@@ -8,6 +8,8 @@ use forktex::db::sqlx;
 use forktex::flow::prelude::*;
 use forktex::flow::{EventKind, FlowBuilder, InMemoryBuilder, InMemoryFlow, InstanceId, Workflow};
 
+use crate::migrate::MIGRATED;
+use crate::sealed::Toy;
 use crate::tale::{Cast, Ledger, MemoryRows};
 use crate::world::{
     ATTEMPT_FAILED, CALLED, COMPLETED, Journalled, Noted, RUN_CANCELLED, RUN_COMPLETED, RUN_FAILED,
@@ -176,6 +178,46 @@ impl Stage for World {
     }
 }
 
+/// A real Postgres on which payloads are sealed.
+pub(crate) struct Sealed(World);
+
+impl Sealed {
+    pub(crate) async fn create() -> Self {
+        Self(World::create().await)
+    }
+}
+
+impl Stage for Sealed {
+    fn builder(&self, worker: &str, cast: Cast) -> Builder {
+        let builder = self.0.builder(worker, cast);
+        Builder::Postgres(builder.payload_cipher(Toy::default()))
+    }
+
+    async fn noted(&self, run: InstanceId) -> Vec<Noted> {
+        self.0.noted(run).await
+    }
+
+    async fn journal(&self, run: InstanceId) -> Vec<Journalled> {
+        self.0.journal(run).await
+    }
+
+    async fn delays(&self, run: InstanceId) -> Vec<(i64, i64)> {
+        Stage::delays(&self.0, run).await
+    }
+
+    async fn pass(&self, hours: u32) {
+        Stage::pass(&self.0, hours).await;
+    }
+
+    async fn runs_of(&self, statuses: &[InstanceStatus]) -> u64 {
+        Stage::runs_of(&self.0, statuses).await
+    }
+
+    async fn rows(&self, sql: &'static str) -> Option<i64> {
+        Stage::rows(&self.0, sql).await
+    }
+}
+
 /// Tables in the memory of this process, with a clock of their own.
 pub(crate) struct Memory {
     first: InMemoryFlow,
@@ -271,6 +313,7 @@ fn journalled(kind: &EventKind) -> Journalled {
         EventKind::AttemptFailed { node, attempt, .. } => {
             row(ATTEMPT_FAILED, node.as_str(), *attempt)
         }
+        EventKind::Migrated { .. } => row(MIGRATED, "", 0),
         EventKind::RunCompleted => row(RUN_COMPLETED, "", 0),
         EventKind::RunFailed { .. } => row(RUN_FAILED, "", 0),
         EventKind::RunCancelled { .. } => row(RUN_CANCELLED, "", 0),
@@ -308,3 +351,18 @@ macro_rules! on_both_stores {
     };
 }
 pub(crate) use on_both_stores;
+
+/// Makes a test of each function, on a Postgres on which payloads are sealed.
+macro_rules! where_payloads_are_sealed {
+    ($($case:ident),+ $(,)?) => {
+        mod sealed {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    super::$case(&crate::stage::Sealed::create().await).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use where_payloads_are_sealed;
