@@ -52,7 +52,7 @@ pub(crate) fn step(options: TokenStream, item: &TokenStream, root: Root) -> Toke
 pub(crate) fn scheduled(options: TokenStream, item: &TokenStream, root: Root) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let options = parse::scheduled::parse_options(options, &mut diagnostics);
-    let root = root.or_given(options.root.clone());
+    let root = root.or_given(options.step.root.clone());
     let Some(function) = parse::step::parse_item(item, &mut diagnostics) else {
         return fallback::item(item, diagnostics);
     };

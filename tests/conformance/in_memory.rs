@@ -329,7 +329,7 @@ async fn a_stream_lets_the_clock_go_on_to_the_last_event() {
 }
 
 #[tokio::test]
-async fn a_crash_before_or_after_a_body_loses_nothing_and_uses_no_attempt() {
+async fn c02_c03_a_crash_before_or_after_a_body_loses_nothing_and_uses_no_attempt() {
     let play = Play::of(Cast::default()).await;
     let flow = &play.flow;
     flow.start_driver().await.unwrap();
@@ -350,7 +350,7 @@ async fn a_crash_before_or_after_a_body_loses_nothing_and_uses_no_attempt() {
 }
 
 #[tokio::test]
-async fn a_step_that_crashes_every_time_fails_its_run_and_no_neighbour() {
+async fn c65_a_step_that_crashes_every_time_fails_its_run_and_no_neighbour() {
     let play = Play::of(Cast::default()).await;
     let flow = &play.flow;
     flow.start_driver().await.unwrap();

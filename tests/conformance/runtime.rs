@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use forktex::db::sqlx;
+use forktex::flow::error::failure::RunFailure;
 use forktex::flow::prelude::*;
 use forktex::flow::state::json::{JsonState, JsonUpdate};
-use forktex::flow::{DefinitionError, ForkError, Limits, StartError, WaitingOn};
+use forktex::flow::{DefinitionError, ForkError, Limits, NodeName, StartError, WaitingOn};
 
 use crate::stage::{ALL, Stage, on_both_stores};
 use crate::tale::{Cast, Solo, line, tale};
@@ -266,6 +267,29 @@ async fn c46_no_child_is_spawned_of_a_definition_that_goes_at_that_moment() {
     flow.close().await.unwrap();
 }
 
+async fn c25_a_node_none_of_whose_edges_holds_fails_the_run_and_is_named(world: &impl Stage) {
+    let flow = world.flow(Cast::default()).await;
+    flow.start_driver().await.unwrap();
+    let config = json!({
+        "type": "graph",
+        "nodes": {"first": "network.reroute"},
+        "topology": [
+            {"from": "__START__", "to": "first"},
+            {"from": "first", "to": "__END__", "when": {"field": "is_open", "is": true}},
+        ],
+    });
+    define(&flow, config).await.unwrap();
+    let start = |state| flow.run("failover").namespace("org-abc").state(state);
+    let stuck = start(json!({"is_open": false})).await.unwrap();
+    let failed = ended(&stuck).await;
+    let node = NodeName::new("first").unwrap();
+    assert_eq!(failed.failure, Some(RunFailure::GraphStuck { node }));
+    assert_eq!(failed.path(), ["first"]);
+    let open = start(json!({"is_open": true})).await.unwrap();
+    assert_eq!(ended(&open).await.status, InstanceStatus::Completed);
+    flow.close().await.unwrap();
+}
+
 async fn c47_an_edge_whose_condition_is_false_lets_the_next_be_tried(world: &impl Stage) {
     let flow = world.flow(Cast::default()).await;
     flow.start_driver().await.unwrap();
@@ -369,6 +393,13 @@ async fn a_namespace_uses_no_more_than_its_limits_however_many_start_at_once(wor
         matches!(counted, Err(StartError::QuotaExceeded { .. })),
         "{counted:?}"
     );
+    // A process that has asked for nothing yet hears of the limits as well.
+    let late = world.flow(Cast::default()).await;
+    let counted = late.start(Solo, tale("x")).namespace("org-abc").await;
+    assert!(
+        matches!(counted, Err(StartError::QuotaExceeded { .. })),
+        "{counted:?}"
+    );
     a.run("tale.solo")
         .state(json!({"title": "x"}))
         .namespace("org-b")
@@ -405,6 +436,7 @@ async fn a_namespace_uses_no_more_than_its_limits_however_many_start_at_once(wor
 }
 
 on_both_stores! {
+    c25_a_node_none_of_whose_edges_holds_fails_the_run_and_is_named,
     c45_what_one_process_defines_another_runs_within_a_second,
     c28_a_definition_with_faults_is_refused_whole_and_leaves_nothing,
     c46_a_definition_with_living_runs_stays_and_no_start_slips_in_while_it_goes,

@@ -494,10 +494,15 @@ fn of_seven() -> Backup {
 
 #[scheduled(
     name = "declared.step", version = 1, cron = "0 0 1 1 *", timezone = "Europe/Berlin",
-    overlap = queue, catch_up = all, max_attempts = 2,
+    overlap = queue, catch_up = all, max_attempts = 2, writes(files), compensate = forget,
 )]
-async fn back_up(_ctx: &Ctx, state: &Backup) -> StepResult<BackupUpdate> {
-    Ok(Backup::update().files(state.files + 1))
+async fn back_up(_ctx: &Ctx, state: &Backup) -> StepResult<BackUpWrites> {
+    Ok(BackUpWrites::new().files(state.files + 1))
+}
+
+#[step]
+async fn forget(_ctx: &Ctx, _state: &Backup) -> StepResult<BackupUpdate> {
+    Ok(Backup::update().files(0_u32))
 }
 
 #[pipeline(

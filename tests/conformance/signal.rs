@@ -60,7 +60,7 @@ async fn c27_a_graph_starts_at_its_entry_and_a_signal_leads_it_to_its_terminal(w
     flow.close().await.unwrap();
 }
 
-async fn c29_c30_early_signals_are_taken_on_arrival_the_oldest_first_one_each(world: &impl Stage) {
+async fn c29_c30_c31_early_signals_are_taken_on_arrival_the_oldest_first_one_each(world: &impl Stage) {
     let flow = flow(world, 10).await;
     let run = flow.start(Listening, tale("c29")).await.unwrap();
     for (line, amount) in [("one", 1), ("two", 1), ("three", 1), ("four", 1)] {
@@ -368,7 +368,7 @@ async fn a_signal_in_a_transaction_that_rolls_back_was_never_sent() {
 
 on_both_stores! {
     c27_a_graph_starts_at_its_entry_and_a_signal_leads_it_to_its_terminal,
-    c29_c30_early_signals_are_taken_on_arrival_the_oldest_first_one_each,
+    c29_c30_c31_early_signals_are_taken_on_arrival_the_oldest_first_one_each,
     of_a_signal_and_a_time_the_first_decides,
     a_signal_that_does_not_fit_is_recorded_and_the_run_waits_on,
     c35a_a_key_makes_one_signal_of_many_and_a_finished_run_refuses,

@@ -14,7 +14,6 @@ use crate::expand::cfgs;
 use crate::parse::pipeline::{NAME, VERSION};
 use crate::parse::schedule::CRON;
 use crate::parse::scheduled::ScheduledOptions;
-use crate::parse::step::StepOptions;
 use crate::root::Root;
 
 /// A checked scheduled step.
@@ -45,12 +44,7 @@ pub(crate) fn check(
         Some(_) => schedule::check(options.schedule, diagnostics),
         None => None,
     };
-    let step = StepOptions {
-        retry: options.retry,
-        root: options.root,
-        ..StepOptions::default()
-    };
-    let step = step::check(step, function, root.clone(), diagnostics)?;
+    let step = step::check(options.step, function, root.clone(), diagnostics)?;
     Some(Scheduled {
         place: Place {
             ident: workflow(function),

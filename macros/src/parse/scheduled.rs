@@ -2,12 +2,13 @@
 //! `#[scheduled(..)]` as written.
 
 use proc_macro2::TokenStream;
-use syn::{LitInt, LitStr, Path};
+use syn::{LitInt, LitStr};
 
 use super::options::{self, CRATE, Keys, Known};
 use super::pipeline::{NAME, VERSION};
-use super::retry::{BACKOFF, HEARTBEAT, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
+use super::retry::{BACKOFF, HEARTBEAT, MAX_ATTEMPTS, TIMEOUT};
 use super::schedule::{CATCH_UP, CRON, INPUT, OVERLAP, ScheduleSyntax, TIMEZONE};
+use super::step::{COMPENSATE, StepOptions, WRITES};
 use crate::diagnostics::{Diagnostics, message};
 
 const KNOWN: &[Known] = &[
@@ -22,6 +23,8 @@ const KNOWN: &[Known] = &[
     BACKOFF,
     TIMEOUT,
     HEARTBEAT,
+    COMPENSATE,
+    WRITES,
     CRATE,
 ];
 
@@ -31,8 +34,7 @@ pub(crate) struct ScheduledOptions {
     pub(crate) name: Option<LitStr>,
     pub(crate) version: Option<LitInt>,
     pub(crate) schedule: ScheduleSyntax,
-    pub(crate) retry: RetrySyntax,
-    pub(crate) root: Option<Path>,
+    pub(crate) step: StepOptions,
     pub(crate) keys: Keys,
 }
 
@@ -48,9 +50,8 @@ pub(crate) fn parse_options(
                 "name" => scheduled.name = Some(options::string(input, NAME.1)?),
                 "version" if input.peek(LitInt) => scheduled.version = Some(input.parse()?),
                 "version" => return Err(input.error(message::write_option(VERSION.1))),
-                "crate" => scheduled.root = Some(options::root(input)?),
                 _ if scheduled.schedule.read(key, input)? => {}
-                _ => scheduled.retry.read(key, input)?,
+                _ => scheduled.step.read(key, input)?,
             }
             Ok(())
         })

@@ -12,7 +12,7 @@ use super::retry::{BACKOFF, HEARTBEAT, MAX_ATTEMPTS, RetrySyntax, TIMEOUT};
 use crate::diagnostics::{Diagnostics, message};
 
 pub(crate) const COMPENSATE: Known = ("compensate", "compensate = undo_step");
-const WRITES: Known = ("writes", "writes(field, other_field)");
+pub(super) const WRITES: Known = ("writes", "writes(field, other_field)");
 const KNOWN: &[Known] = &[
     MAX_ATTEMPTS,
     BACKOFF,
@@ -37,23 +37,27 @@ pub(crate) fn parse_options(tokens: TokenStream, diagnostics: &mut Diagnostics) 
     let mut step = StepOptions::default();
     options::parse_all(tokens, diagnostics, |input, diagnostics| {
         options::read_all(input, "#[step]", KNOWN, diagnostics, |key, input| {
-            if key == CRATE.0 {
-                step.root = Some(options::root(input)?);
-                return Ok(());
-            }
-            if key == COMPENSATE.0 {
-                step.compensate = Some(compensation(input)?);
-                return Ok(());
-            }
-            if key == WRITES.0 {
-                let fields = writes(input)?;
-                step.writes.get_or_insert_default().extend(fields);
-                return Ok(());
-            }
-            step.retry.read(key, input)
+            step.read(key, input)
         })
     });
     step
+}
+
+impl StepOptions {
+    /// Reads the value of an option of steps.
+    pub(super) fn read(&mut self, key: &str, input: ParseStream) -> syn::Result<()> {
+        if key == CRATE.0 {
+            self.root = Some(options::root(input)?);
+        } else if key == COMPENSATE.0 {
+            self.compensate = Some(compensation(input)?);
+        } else if key == WRITES.0 {
+            let fields = writes(input)?;
+            self.writes.get_or_insert_default().extend(fields);
+        } else {
+            self.retry.read(key, input)?;
+        }
+        Ok(())
+    }
 }
 
 /// The path of the step that undoes another.

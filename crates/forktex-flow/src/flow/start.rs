@@ -319,6 +319,15 @@ impl Flow {
         transaction: Option<&mut Transaction>,
     ) -> Result<InstanceId, StartError> {
         let checked = Checked::of(workflow, &input, options)?;
+        // A process without a driver hears of limits here. Beside a transaction it may have no other
+        // connection to ask on.
+        if !checked.namespace.as_str().is_empty() && transaction.is_none() {
+            let refreshed = self.0.catalog.refresh_if_stale(&*self.0.store).await;
+            refreshed.map_err(|error| StartError::Database {
+                workflow: workflow.name.clone(),
+                error,
+            })?;
+        }
         let runtime = self.0.catalog.find_runtime(
             &checked.namespace,
             workflow.name.as_str(),
