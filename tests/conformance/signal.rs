@@ -60,7 +60,9 @@ async fn c27_a_graph_starts_at_its_entry_and_a_signal_leads_it_to_its_terminal(w
     flow.close().await.unwrap();
 }
 
-async fn c29_c30_c31_early_signals_are_taken_on_arrival_the_oldest_first_one_each(world: &impl Stage) {
+async fn c29_c30_c31_early_signals_are_taken_on_arrival_the_oldest_first_one_each(
+    world: &impl Stage,
+) {
     let flow = flow(world, 10).await;
     let run = flow.start(Listening, tale("c29")).await.unwrap();
     for (line, amount) in [("one", 1), ("two", 1), ("three", 1), ("four", 1)] {
