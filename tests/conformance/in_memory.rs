@@ -19,6 +19,7 @@ use futures_util::StreamExt;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use crate::mail::{Closed, Listening, told};
 use crate::tale::{Cast, Ledger, MemoryRows, Pair, Solo, Tale, TaleUpdate, act, line, tale};
 use crate::world::LIMIT;
 
@@ -252,7 +253,7 @@ async fn a_tick_is_skipped_or_waits_while_an_earlier_run_lives() {
 #[tokio::test]
 async fn the_clock_stands_still_until_something_is_awaited() {
     let cast = Cast::default().on("only", |ctx, _| async move {
-        let told: Option<crate::mail::Closed> = ctx.signal().timeout(7 * DAY).await?;
+        let told: Option<Closed> = ctx.signal().timeout(7 * DAY).await?;
         Ok(Tale::update().lines([if told.is_some() { "closed" } else { "expired" }]))
     });
     let play = Play::of(cast).await;
@@ -266,7 +267,7 @@ async fn the_clock_stands_still_until_something_is_awaited() {
         panic!("{waiting:?}");
     };
     assert!((due_at.unwrap() - before).unsigned_abs() <= 7 * DAY);
-    run.send(crate::mail::Closed {}).await.unwrap();
+    run.send(Closed {}).await.unwrap();
     assert_eq!(run.wait().await.unwrap().state.lines, ["closed"]);
     assert!(flow.clock().now() - before < Duration::from_secs(1));
 
@@ -369,6 +370,61 @@ async fn c65_a_step_that_crashes_every_time_fails_its_run_and_no_neighbour() {
         neighbour.wait().await.unwrap().status,
         InstanceStatus::Completed
     );
+}
+
+/// The worker dies before and after the steps that stand around the taking of signals.
+#[tokio::test]
+async fn c33_crashes_while_signals_are_taken_neither_lose_nor_double_one() {
+    let play = Play::with::<Listening>(Cast::default()).await;
+    let flow = &play.flow;
+    for visit in (2..20).step_by(3) {
+        flow.inject(Fault::crashes("judge").visit(visit));
+        flow.inject(Fault::crashes_after("listen").visit(visit + 1));
+    }
+    flow.start_driver().await.unwrap();
+    let run = flow.start(Listening, tale("c33")).await.unwrap();
+    // Amounts of nothing keep it listening, so that it takes every line.
+    let sent: Vec<String> = (0..20).map(|number| format!("line {number}")).collect();
+    for line in &sent {
+        run.send(told(line, 0)).await.unwrap();
+    }
+    run.send(Closed {}).await.unwrap();
+    let done = run.wait().await.unwrap();
+    assert_eq!(done.status, InstanceStatus::Completed);
+    let lines = done.state.lines.iter();
+    let taken: Vec<&String> = lines.filter(|line| line.starts_with("line ")).collect();
+    assert_eq!(taken, sent.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn c34_ten_thousand_waiting_runs_hold_no_slot_or_task_and_survive_a_crash() {
+    let play = Play::with::<Listening>(Cast::default()).await;
+    let flow = &play.flow;
+    flow.start_driver().await.unwrap();
+    flow.clock().settle().await;
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = tasks();
+    let mut runs = Vec::new();
+    for number in 0..10_000 {
+        let run = flow.start(Listening, tale(&number.to_string()));
+        runs.push(run.await.unwrap());
+    }
+    flow.clock().settle().await;
+    // What has just ended may not have been cleared away.
+    crate::world::until("their tasks have ended", async || tasks() <= before + 5).await;
+    let living = flow.query().status([InstanceStatus::Running]);
+    assert_eq!(living.count().await.unwrap(), 10_000);
+    flow.crash().await;
+    flow.start_driver().await.unwrap();
+    for run in runs.iter().step_by(500) {
+        run.send(Closed {}).await.unwrap();
+        assert_eq!(run.wait().await.unwrap().status, InstanceStatus::Completed);
+    }
+    assert_eq!(living.count().await.unwrap(), 9_980);
 }
 
 #[tokio::test]
