@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use forktex::db::{Db, DbOptions};
 use forktex::flow::prelude::*;
+use forktex_testkit::TestDatabase;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
@@ -96,6 +98,27 @@ fn measured(snapshotter: &Snapshotter) -> BTreeMap<String, u64> {
     measured.collect()
 }
 
+/// One start is rolled back and one committed; only the second was one.
+async fn started_in_transactions() {
+    let database = TestDatabase::create().await.unwrap();
+    let db = Db::connect(database.owner_url(), DbOptions::new());
+    let db = db.await.unwrap();
+    let flow = Flow::builder(db.clone()).build().await.unwrap();
+    flow.init().await.unwrap();
+    for is_kept in [false, true] {
+        let mut transaction = db.begin().await.unwrap();
+        let start = flow.start(Pair, tale("tx"));
+        start.in_transaction(&mut transaction).await.unwrap();
+        if is_kept {
+            transaction.commit().await.unwrap();
+        } else {
+            transaction.rollback().await.unwrap();
+        }
+    }
+    flow.close().await.unwrap();
+    db.close().await;
+}
+
 #[tokio::test]
 async fn a_process_tells_of_its_runs_attempts_and_checkpoints_and_no_words_of_a_failure() {
     let recorder = DebuggingRecorder::new();
@@ -117,12 +140,14 @@ async fn a_process_tells_of_its_runs_attempts_and_checkpoints_and_no_words_of_a_
     assert_eq!(failed.status, InstanceStatus::Failed);
     flow.close().await.unwrap();
 
+    started_in_transactions().await;
+
     let measured = measured(&snapshotter);
     let count = |name: &str| measured.get(name).copied().unwrap_or_default();
     for (name, expected) in [
         (
             "forktex_flow_runs_started_total workflow=tale.pair trigger=manual",
-            2,
+            3,
         ),
         (
             "forktex_flow_runs_started_total workflow=tale.pair trigger=parent",

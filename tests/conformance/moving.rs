@@ -17,7 +17,7 @@ use crate::compensation::undo;
 use crate::mail::{Told, told};
 use crate::migrate::MIGRATED;
 use crate::signal::until_waiting;
-use crate::stage::{Stage, on_both_stores, where_payloads_are_sealed};
+use crate::stage::{Stage, on_both_stores, on_both_stores_and_sealed};
 use crate::tale::{Cast, Pair, Tale, act, line, tale};
 use crate::world::{Gate, ended, nodes, until};
 
@@ -421,19 +421,7 @@ async fn a_run_can_move_back_and_only_those_of_one_namespace_move_where_that_is_
     flow.close().await.unwrap();
 }
 
-on_both_stores! {
-    a_body_that_waits_keeps_its_attempts_and_the_answers_of_its_calls,
-    a_time_that_is_waited_for_stays_the_same,
-    a_parent_and_children_that_wait_for_their_turn_move_and_stay_a_family,
-    a_run_that_was_not_begun_or_is_paused_begins_and_stays_paused_in_the_other_version,
-    a_member_that_is_done_is_not_run_again_and_its_update_is_not_mapped,
-    what_was_done_before_a_move_is_undone_after_it,
-    runs_of_a_namespace_move_between_versions_that_were_defined_there,
-    a_run_that_fails_after_its_move_is_retried_in_the_version_that_it_failed_in,
-    a_run_can_move_back_and_only_those_of_one_namespace_move_where_that_is_said,
-}
-
-where_payloads_are_sealed! {
+on_both_stores_and_sealed! {
     a_body_that_waits_keeps_its_attempts_and_the_answers_of_its_calls,
     a_time_that_is_waited_for_stays_the_same,
     a_parent_and_children_that_wait_for_their_turn_move_and_stay_a_family,

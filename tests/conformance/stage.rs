@@ -352,9 +352,11 @@ macro_rules! on_both_stores {
 }
 pub(crate) use on_both_stores;
 
-/// Makes a test of each function, on a Postgres on which payloads are sealed.
-macro_rules! where_payloads_are_sealed {
+/// Makes three tests of each function: as above, and on a Postgres on which payloads are sealed.
+macro_rules! on_both_stores_and_sealed {
     ($($case:ident),+ $(,)?) => {
+        on_both_stores! { $($case),+ }
+
         mod sealed {
             $(
                 #[tokio::test]
@@ -365,4 +367,4 @@ macro_rules! where_payloads_are_sealed {
         }
     };
 }
-pub(crate) use where_payloads_are_sealed;
+pub(crate) use on_both_stores_and_sealed;

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use forktex_db::{Db, DbError, MigrateError, Migration, MigrationReport, Migrator};
+use forktex_db::{Db, DbError, MigrateError, MigrationReport};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -31,7 +31,7 @@ use crate::instance::Instance;
 use crate::query::InstanceQuery;
 use crate::registry::Registry;
 use crate::step::Resources;
-use crate::store::postgres::statement::DEFAULT_SCHEMA;
+use crate::store::postgres::schema;
 use crate::store::{Backend, DefinitionRefused, Election, Store};
 use crate::worker::fault::Faults;
 use crate::worker::{Worker, WorkerHandle, WorkerOptions};
@@ -124,14 +124,7 @@ impl Flow {
         let Some(Database { db, .. }) = &self.0.database else {
             return Ok(MigrationReport::default());
         };
-        let migrations: Vec<Migration> = forktex_migrations::FLOW
-            .iter()
-            .map(|source| Migration::new(source.version, source.name, source.sql))
-            .collect();
-        Migrator::new(DEFAULT_SCHEMA, &migrations)
-            .schema(&self.0.schema)
-            .run(db)
-            .await
+        schema::migrate(db, &self.0.schema).await
     }
 
     /// Starts to claim and run, in the background.

@@ -228,6 +228,7 @@ pub struct InMemoryBuilder {
 impl InMemoryBuilder {
     pub(super) fn new() -> Self {
         Self {
+            // What it says of a database is never looked at.
             builder: FlowBuilder::new(String::new().into()),
             store: None,
             begins_at: BEGINNING,

@@ -301,12 +301,7 @@ impl Flow {
     ) -> Result<Guarded, DbError> {
         let store = &self.0.store;
         match transaction {
-            Some(transaction) => {
-                let outcome = store.start_guarded_in(transaction, run, is_runtime).await;
-                let flow = self.clone();
-                transaction.after_commit(async move { flow.wake_workers() });
-                outcome
-            }
+            Some(transaction) => store.start_guarded_in(transaction, run, is_runtime).await,
             None => store.start_guarded(run, is_runtime).await,
         }
     }
@@ -316,7 +311,7 @@ impl Flow {
         workflow: &CompiledWorkflow,
         input: Value,
         options: StartOptions,
-        transaction: Option<&mut Transaction>,
+        mut transaction: Option<&mut Transaction>,
     ) -> Result<InstanceId, StartError> {
         let checked = Checked::of(workflow, &input, options)?;
         // A process without a driver hears of limits here. Beside a transaction it may have no other
@@ -363,7 +358,7 @@ impl Flow {
             deadline: checked.deadline,
             birth: None,
         };
-        let outcome = match transaction {
+        let outcome = match transaction.as_deref_mut() {
             transaction if is_guarded => {
                 let guarded = self.start_guarded(&run, runtime.is_some(), transaction);
                 Some(match guarded.await {
@@ -372,23 +367,25 @@ impl Flow {
                 })
             }
             None => self.0.starter.0.submit(Start { run, reservation }).await,
-            Some(transaction) => {
-                let outcome = self.0.store.start_in(transaction, &run).await;
-                let flow = self.clone();
-                transaction.after_commit(async move { flow.wake_workers() });
-                Some(outcome)
-            }
+            Some(transaction) => Some(self.0.store.start_in(transaction, &run).await),
         };
-        if let Some(Ok(Started::Claimed { .. } | Started::Ready)) = &outcome {
-            telemetry::runs_started(&workflow.name, "manual", 1);
+        let is_claimed = matches!(outcome, Some(Ok(Started::Claimed { .. })));
+        if is_claimed || matches!(outcome, Some(Ok(Started::Ready))) {
+            let (flow, name) = (self.clone(), workflow.name.clone());
+            let accepted = move || {
+                telemetry::runs_started(&name, "manual", 1);
+                if !is_claimed {
+                    flow.wake_workers();
+                }
+            };
+            match transaction {
+                // Until then it is neither there nor to be claimed.
+                Some(transaction) => transaction.after_commit(async move { accepted() }),
+                None => accepted(),
+            }
         }
         match outcome {
-            Some(Ok(Started::Claimed { .. })) => Ok(instance_id),
-            Some(Ok(Started::Ready)) => {
-                // In a transaction nothing can be claimed yet, and this wakes in vain.
-                self.wake_workers();
-                Ok(instance_id)
-            }
+            Some(Ok(Started::Claimed { .. } | Started::Ready)) => Ok(instance_id),
             Some(Ok(Started::Existing {
                 instance_id,
                 is_same: true,

@@ -16,6 +16,7 @@ mod pulse;
 mod queries;
 pub(crate) mod row;
 mod schedules;
+pub(crate) mod schema;
 pub(crate) mod sealing;
 mod starts;
 pub(crate) mod statement;

@@ -101,6 +101,7 @@ struct Execution {
 /// A body that is running.
 struct InFlight {
     member: usize,
+    node: NodeIndex,
     started_at: Instant,
     abort: AbortHandle,
     span: Span,
@@ -393,6 +394,7 @@ impl Execution {
             let task = self.bodies.spawn(task.instrument(span.clone()));
             let in_flight = InFlight {
                 member: index,
+                node: member.node,
                 started_at: Instant::now(),
                 abort: task.clone(),
                 span,
@@ -434,10 +436,7 @@ impl Execution {
         if let Err(failure) = outcome {
             telemetry::attempt_failed(&body.span, failure);
         }
-        let Some(member) = self.snapshot.member(body.member) else {
-            return;
-        };
-        let node = self.workflow.plan.name(member.node);
+        let node = self.workflow.plan.name(body.node);
         let took = body.started_at.elapsed();
         telemetry::attempt_ended(&self.workflow.name, node, outcome, took);
     }

@@ -6,22 +6,21 @@ use forktex_db::DbError;
 
 use super::MemoryStore;
 use super::active::{ActiveRun, Place};
-use super::tables::Journal;
+use super::tables::{Journal, Tables};
 use crate::definition::retention::RetentionRule;
 use crate::identifier::InstanceId;
 use crate::instance::journal::Recorded;
 use crate::instance::{Instance, InstanceStatus};
 use crate::store::control::{ControlStore, Fork, Paused};
 
-impl MemoryStore {
+impl Tables {
     /// Changes a run that lives, or tells why it cannot.
-    fn change_run(&self, instance: InstanceId, how: impl FnOnce(&mut ActiveRun)) -> Paused {
-        let mut tables = self.change();
-        if let Some(run) = tables.active.get_mut(instance) {
+    fn change_run(&mut self, instance: InstanceId, how: impl FnOnce(&mut ActiveRun)) -> Paused {
+        if let Some(run) = self.active.get_mut(instance) {
             how(run);
             return Paused::Done;
         }
-        let stored = tables.instances.get(&instance);
+        let stored = self.instances.get(&instance);
         stored.map_or(Paused::NotFound, |stored| {
             Paused::AlreadyTerminal(stored.status)
         })
@@ -31,15 +30,16 @@ impl MemoryStore {
 #[async_trait]
 impl ControlStore for MemoryStore {
     async fn pause(&self, instance: InstanceId, is_paused: bool) -> Result<Paused, DbError> {
-        Ok(self.change_run(instance, |run| run.is_paused = is_paused))
+        let mut tables = self.change();
+        Ok(tables.change_run(instance, |run| run.is_paused = is_paused))
     }
 
     async fn request_undo(&self, instance: InstanceId, reason: &str) -> Result<Paused, DbError> {
-        let asked = self.change_run(instance, |run| {
+        let mut tables = self.change();
+        let asked = tables.change_run(instance, |run| {
             run.undo_reason.get_or_insert_with(|| reason.to_owned());
             run.is_paused = false;
         });
-        let mut tables = self.change();
         let now = tables.now;
         if let Some(Place::Waiting { .. }) = tables.active.get(instance).map(ActiveRun::place) {
             tables.active.move_to(instance, Place::Ready(now));

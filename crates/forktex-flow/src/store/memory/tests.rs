@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use forktex_db::sqlx;
-use forktex_db::{Db, DbOptions, Direction, Migration, Migrator};
+use forktex_db::{Db, DbOptions, Direction};
 use forktex_testkit::TestDatabase;
 use serde_json::{Map, json};
 use time::OffsetDateTime;
@@ -22,6 +22,8 @@ use crate::instance::journal::{Entry, Visit};
 use crate::instance::list::{InstanceFilter, SortField};
 use crate::store::control::Fork;
 use crate::store::postgres::PostgresStore;
+use crate::store::postgres::schema::migrate;
+use crate::store::postgres::statement::DEFAULT_SCHEMA;
 use crate::store::query::PageRequest;
 use crate::store::{Birth, Checkpoint, NewRun, NewSignal, Rest, RestsOn, Started, Store, Then};
 
@@ -318,14 +320,7 @@ async fn both_stores_answer_the_same() {
     let db = Db::connect(database.owner_url(), DbOptions::new())
         .await
         .unwrap();
-    let migrations: Vec<Migration> = forktex_migrations::FLOW
-        .iter()
-        .map(|source| Migration::new(source.version, source.name, source.sql))
-        .collect();
-    Migrator::new("forktex_flow", &migrations)
-        .run(&db)
-        .await
-        .unwrap();
+    migrate(&db, DEFAULT_SCHEMA).await.unwrap();
     sqlx::query(
         "INSERT INTO forktex_flow.definition (
              namespace, workflow_name, workflow_version, topology_hash, topology, state_hash, stages
@@ -334,7 +329,7 @@ async fn both_stores_answer_the_same() {
     .execute(db.pool())
     .await
     .unwrap();
-    let postgres = PostgresStore::new(db, "forktex_flow").unwrap();
+    let postgres = PostgresStore::new(db, DEFAULT_SCHEMA).unwrap();
     let memory = MemoryStore::at(OffsetDateTime::UNIX_EPOCH);
     let definition = memory.change().put(Definition {
         namespace: Namespace::default(),

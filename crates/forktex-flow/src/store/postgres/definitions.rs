@@ -34,7 +34,9 @@ impl PostgresStore {
         connection: &mut PgConnection,
         children: &[NewRun],
     ) -> Result<(), DbError> {
-        if children.is_empty() {
+        // All are of their parent's namespace, and the platform's own has no definitions of tenants.
+        let is_of_tenant = |child: &NewRun| !child.namespace.as_str().is_empty();
+        if !children.first().is_some_and(is_of_tenant) {
             return Ok(());
         }
         let definitions: Vec<i64> = children.iter().map(|child| child.definition_id.0).collect();

@@ -117,25 +117,18 @@ fn in_schema(sql: &'static str, schema: &str) -> Result<SqlStr, DbError> {
 #[cfg(test)]
 mod tests {
     use forktex_db::sqlx::{self, AssertSqlSafe, Executor as _, SqlSafeStr as _};
-    use forktex_db::{Db, DbOptions, Migration, Migrator};
+    use forktex_db::{Db, DbOptions};
     use forktex_testkit::TestDatabase;
 
     use super::*;
+    use crate::store::postgres::schema::migrate;
 
     async fn migrated(schema: &str) -> (TestDatabase, Db) {
         let database = TestDatabase::create().await.unwrap();
         let owner = Db::connect(database.owner_url(), DbOptions::new())
             .await
             .unwrap();
-        let migrations: Vec<Migration> = forktex_migrations::FLOW
-            .iter()
-            .map(|source| Migration::new(source.version, source.name, source.sql))
-            .collect();
-        Migrator::new(DEFAULT_SCHEMA, &migrations)
-            .schema(schema)
-            .run(&owner)
-            .await
-            .unwrap();
+        migrate(&owner, schema).await.unwrap();
         owner.close().await;
         let db = Db::connect(database.url(), DbOptions::new()).await.unwrap();
         (database, db)

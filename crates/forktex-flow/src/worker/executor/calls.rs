@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use forktex_db::DbError;
 use time::OffsetDateTime;
 
+use super::newborn::newborns;
 use super::port::CallRequest;
 use super::{Course, Execution, UNREADABLE_REST, hand_back};
 use crate::ctx::call::{Ask, Reply};
@@ -173,7 +174,7 @@ impl Execution {
                 let (name, timeout) = (name.clone(), *timeout);
                 self.wait_for_signal(held, request, name, timeout).await
             }
-            (Ask::Spawn(spawn), None) => match self.newborns(held, spawn) {
+            (Ask::Spawn(spawn), None) => match newborns(&held.shared, &self.context, spawn) {
                 Ok(children) => {
                     let ids = children.iter().map(|child| child.instance_id).collect();
                     self.record_and_reply(held, request, Answer::Children(ids), children)

@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The runs that a step spawns, checked before they are started.
 
-use super::{Execution, STATE_BYTES_MAX};
+use super::STATE_BYTES_MAX;
 use crate::ctx::RunContext;
 use crate::ctx::call::Spawn;
 use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::identifier::InstanceId;
 use crate::state::payload;
 use crate::store::{Birth, NewRun};
-use crate::worker::{Held, Shared};
-
-impl Execution {
-    /// The runs that a call spawns.
-    pub(super) fn newborns(&self, held: &Held, spawn: &Spawn) -> Result<Vec<NewRun>, StepFailure> {
-        newborns(&held.shared, &self.context, spawn)
-    }
-}
+use crate::worker::Shared;
 
 /// The runs that a step of a run spawns.
 pub(super) fn newborns(

@@ -12,6 +12,7 @@ use crate::ctx::RunContext;
 use crate::ctx::call::{Ask, Port, Reply, Spawn};
 use crate::error::failure::{StepFailure, StepFailureKind};
 use crate::identifier::InstanceId;
+use crate::telemetry;
 use crate::worker::Shared;
 
 /// A call on its way to the executor.
@@ -73,12 +74,16 @@ impl Port for BodyPort {
                     StepFailure::new(StepFailureKind::Error, &message)
                 })?;
             }
+            let ids = children.iter().map(|child| child.instance_id).collect();
             let shared = Arc::clone(&self.shared);
             transaction.after_commit(async move {
+                for child in &children {
+                    telemetry::runs_started(&child.workflow_name, "parent", 1);
+                }
                 shared.wake.notify_one();
                 shared.announcer.ready();
             });
-            Ok(children.iter().map(|child| child.instance_id).collect())
+            Ok(ids)
         })
     }
 }

@@ -27,7 +27,6 @@ impl Execution {
             Ok(delta) => delta,
             Err(failure) => return self.fail_member(held, &body, failure).await,
         };
-        self.tell_of_attempt(&body, Ok(()));
         let before = (self.snapshot.clone(), self.state.clone());
         let entries = self.decide(Event::Completed {
             member,
@@ -74,7 +73,10 @@ impl Execution {
             Err(error) => Err(error),
         };
         match committed {
-            Ok(()) => self.written(held, &checkpoint),
+            Ok(()) => {
+                self.tell_of_attempt(&body, Ok(()));
+                self.written(held, &checkpoint)
+            }
             // The run is claimed again, and its journal tells whether the checkpoint is there.
             Err(DbError::OutcomeUnknown) => Course::Dropped,
             Err(error) => {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use forktex_db::{Db, DbOptions, Migration, Migrator};
+use forktex_db::{Db, DbOptions};
 use forktex_testkit::TestDatabase;
 use serde_json::{Map, Value};
 
@@ -12,6 +12,7 @@ use crate::identifier::{DefinitionId, Epoch, Namespace, NodeName, WorkflowName};
 use crate::instance::journal::{Entry, Visit};
 use crate::state::delta::Delta;
 use crate::store::NewRun;
+use crate::store::postgres::schema::migrate;
 use crate::store::postgres::statement::DEFAULT_SCHEMA;
 
 fn run() -> NewRun {
@@ -63,12 +64,7 @@ async fn a_commit_that_waits_for_an_earlier_one_of_the_same_finds_what_that_wrot
     let database = TestDatabase::create().await.unwrap();
     let db = Db::connect(database.owner_url(), DbOptions::new());
     let db = db.await.unwrap();
-    let migrations: Vec<Migration> = forktex_migrations::FLOW
-        .iter()
-        .map(|source| Migration::new(source.version, source.name, source.sql))
-        .collect();
-    let migrator = Migrator::new(DEFAULT_SCHEMA, &migrations);
-    migrator.run(&db).await.unwrap();
+    migrate(&db, DEFAULT_SCHEMA).await.unwrap();
     let store = PostgresStore::new(db.clone(), DEFAULT_SCHEMA).unwrap();
     let run = run();
     store.start(std::slice::from_ref(&run)).await.unwrap();

@@ -2,12 +2,13 @@
 //! The plans of lists: each documented filter walks an index, however many runs there are.
 
 use forktex_db::sqlx::{self, Row as _};
-use forktex_db::{Db, DbOptions, Migration, Migrator};
+use forktex_db::{Db, DbOptions};
 use forktex_testkit::TestDatabase;
 use serde_json::json;
 use time::Duration;
 
 use super::*;
+use crate::store::postgres::schema::migrate;
 
 /// A hundred thousand finished runs and a few that live, made by the database.
 async fn many() -> (TestDatabase, Db) {
@@ -15,14 +16,7 @@ async fn many() -> (TestDatabase, Db) {
     let db = Db::connect(database.owner_url(), DbOptions::new())
         .await
         .unwrap();
-    let migrations: Vec<Migration> = forktex_migrations::FLOW
-        .iter()
-        .map(|source| Migration::new(source.version, source.name, source.sql))
-        .collect();
-    Migrator::new(DEFAULT_SCHEMA, &migrations)
-        .run(&db)
-        .await
-        .unwrap();
+    migrate(&db, DEFAULT_SCHEMA).await.unwrap();
     for sql in [
         "INSERT INTO forktex_flow.instance (
              instance_id, definition_id, namespace, workflow_name, workflow_version, status,

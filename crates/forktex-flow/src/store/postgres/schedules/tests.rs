@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The fence of a firing, on a real Postgres: who is second writes nothing.
 
-use forktex_db::{Db, DbOptions, Migration, Migrator};
+use forktex_db::{Db, DbOptions};
 use forktex_testkit::TestDatabase;
 use serde_json::{Map, Value};
 use time::macros::datetime;
@@ -10,6 +10,7 @@ use super::*;
 use crate::identifier::Namespace;
 use crate::schedule::firing::{Firing, decide};
 use crate::store::Store as _;
+use crate::store::postgres::schema::migrate;
 use crate::store::postgres::statement::DEFAULT_SCHEMA;
 
 const DEFINITION: DefinitionId = DefinitionId(1);
@@ -26,12 +27,7 @@ impl World {
         let database = TestDatabase::create().await.unwrap();
         let owner = database.owner_url();
         let db = Db::connect(owner, DbOptions::new()).await.unwrap();
-        let migrations: Vec<Migration> = forktex_migrations::FLOW
-            .iter()
-            .map(|source| Migration::new(source.version, source.name, source.sql))
-            .collect();
-        let migrator = Migrator::new(DEFAULT_SCHEMA, &migrations);
-        migrator.run(&db).await.unwrap();
+        migrate(&db, DEFAULT_SCHEMA).await.unwrap();
         let store = PostgresStore::new(db, DEFAULT_SCHEMA).unwrap();
         let world = Self {
             _database: database,
