@@ -108,6 +108,9 @@ pub mod ctx;
 pub mod definition;
 pub mod error;
 pub mod instance;
+#[cfg(feature = "planted-faults")]
+#[doc(hidden)]
+pub mod planted;
 pub mod schedule;
 pub mod signal;
 pub mod step;

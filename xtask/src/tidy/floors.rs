@@ -153,7 +153,7 @@ fn verdict(rules: &Crate, dependency: &Dependency) -> Option<String> {
 /// The modules of forktex-flow, the lowest floor first. A module may use its own floor and those
 /// before it.
 const MODULES: [&[&str]; 8] = [
-    &["identifier", "state", "clock"],
+    &["identifier", "state", "clock", "planted"],
     &[
         "definition",
         "step",
