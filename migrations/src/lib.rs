@@ -53,6 +53,11 @@ pub const FLOW: &[Source] = &[
         name: "moves",
         sql: include_str!("../flow/0007_moves.sql"),
     },
+    Source {
+        version: 8,
+        name: "written_twice",
+        sql: include_str!("../flow/0008_written_twice.sql"),
+    },
 ];
 
 /// The schema `forktex_vault` of `forktex-vault`.

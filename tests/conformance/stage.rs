@@ -144,7 +144,9 @@ impl Stage for World {
     async fn runs_of(&self, statuses: &[InstanceStatus]) -> u64 {
         let words: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
         let counted: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM forktex_flow.instance WHERE status = ANY ($1)",
+            "SELECT count(*) FROM forktex_flow.instance LEFT JOIN forktex_flow.active USING (instance_id)
+             WHERE CASE WHEN instance.status = 'pending' AND active.started_at IS NOT NULL
+                 THEN 'running' ELSE instance.status END = ANY ($1)",
         )
         .bind(words)
         .fetch_one(&self.pool)

@@ -25,8 +25,11 @@ use crate::store::query::{PageRequest, QueryStore};
 /// The columns of a run, as `read_instance` has them.
 const RUNS: &str = "
 SELECT instance.instance_id, instance.namespace, instance.workflow_name,
-       instance.workflow_version, instance.status, instance.triggered_by, instance.parent_id,
-       instance.retry_of, instance.created_at, instance.started_at, instance.finished_at,
+       instance.workflow_version,
+       CASE WHEN instance.status = 'pending' AND active.started_at IS NOT NULL THEN 'running'
+            ELSE instance.status END AS status,
+       instance.triggered_by, instance.parent_id, instance.retry_of, instance.created_at,
+       coalesce(instance.started_at, active.started_at) AS started_at, instance.finished_at,
        instance.input, instance.metadata, instance.failure::text AS failure,
        instance.cancel_reason, active.ready_at, active.wake_at, active.waits_on,
        active.waiting_signals, active.waiting_children, active.paused_at,
@@ -42,35 +45,47 @@ WHERE true";
 const IDENTIFIERS: &str = "
 SELECT instance.instance_id, instance.created_at
 FROM forktex_flow.instance
+LEFT JOIN forktex_flow.active ON active.instance_id = instance.instance_id
 WHERE true";
 
 const COUNTED: &str = "
 SELECT count(*) AS count FROM (
-    SELECT FROM forktex_flow.instance WHERE true";
+    SELECT FROM forktex_flow.instance
+    LEFT JOIN forktex_flow.active ON active.instance_id = instance.instance_id
+    WHERE true";
 
 const SUMMARY: &str = "
-SELECT instance.status, count(*) AS count,
+SELECT run.status, count(*) AS count,
        min(instance.created_at) AS oldest, max(instance.created_at) AS newest,
        extract(epoch FROM avg(instance.finished_at - instance.started_at))::double precision
            AS average_seconds,
-       grouping(instance.status) = 1 AS is_total,
+       grouping(run.status) = 1 AS is_total,
        extract(epoch FROM percentile_disc(0.95) WITHIN GROUP (
            ORDER BY instance.finished_at - instance.started_at
        ))::double precision AS p95_seconds
 FROM forktex_flow.instance
+LEFT JOIN forktex_flow.active ON active.instance_id = instance.instance_id
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN instance.status = 'pending' AND active.started_at IS NOT NULL THEN 'running'
+           ELSE instance.status END AS status
+) AS run
 WHERE true";
+
+/// What a run is: of one that lives, `active` knows whether it runs.
+const STATUS: &str = "
+CASE WHEN instance.status = 'pending' AND active.started_at IS NOT NULL THEN 'running'
+     ELSE instance.status END";
 
 /// The runs that live: a small table, or a list of those alone.
 const LIVING: &str = "
-AND EXISTS (SELECT FROM forktex_flow.active WHERE active.instance_id = instance.instance_id)";
+AND active.instance_id IS NOT NULL";
 
 /// Where a run is: as of when it began to wait, or the stage that its journal names last.
 const AT_NODES: (&str, &str, &str) = (
     "
-AND instance.status = 'running' AND EXISTS (
-    SELECT FROM forktex_flow.active
-    JOIN forktex_flow.definition ON definition.definition_id = active.definition_id
-    WHERE active.instance_id = instance.instance_id
+AND active.started_at IS NOT NULL AND EXISTS (
+    SELECT FROM forktex_flow.definition
+    WHERE definition.definition_id = active.definition_id
       AND CASE WHEN active.waits_on IS NOT NULL AND active.current_nodes IS NOT NULL
           THEN active.current_nodes && ",
     "
@@ -160,14 +175,18 @@ impl<'a> Composed<'a> {
             .iter()
             .map(|status| status.as_str().to_owned())
             .collect();
-        self.push(" AND instance.status = ANY (")?;
+        if statuses.iter().all(|status| status.is_terminal()) {
+            self.push(" AND instance.status = ANY (")?;
+        } else {
+            self.push(" AND ")?.push(STATUS)?.push(" = ANY (")?;
+        }
         self.builder.push_bind(words);
         self.push(")")?;
         let is_bad = |status: &InstanceStatus| {
             matches!(status, InstanceStatus::Failed | InstanceStatus::Cancelled)
         };
         if !statuses.is_empty() && statuses.iter().all(is_bad) {
-            self.push(" AND instance.status IN ('failed', 'cancelled')")?;
+            self.push(" AND (instance.failure IS NOT NULL OR instance.cancel_reason IS NOT NULL)")?;
         }
         Ok(())
     }
@@ -210,10 +229,13 @@ impl<'a> Composed<'a> {
     fn page(&mut self, request: &PageRequest) -> Result<(), DbError> {
         let key = match request.sort {
             SortField::CreatedAt => "instance.created_at",
-            SortField::StartedAt => "coalesce(instance.started_at, 'epoch')",
+            SortField::StartedAt => "coalesce(instance.started_at, active.started_at, 'epoch')",
             SortField::FinishedAt => "coalesce(instance.finished_at, 'epoch')",
             SortField::WorkflowName => "instance.workflow_name COLLATE \"C\"",
-            SortField::Status => "instance.status COLLATE \"C\"",
+            SortField::Status => {
+                "(CASE WHEN instance.status = 'pending' AND active.started_at IS NOT NULL \
+                  THEN 'running' ELSE instance.status END) COLLATE \"C\""
+            }
         };
         let (beyond, direction) = match request.direction {
             Direction::Ascending => (" > (", " ASC"),
@@ -301,7 +323,7 @@ impl QueryStore for PostgresStore {
     async fn sum_up(&self, filter: &InstanceFilter) -> Result<InstanceSummary, DbError> {
         let mut composed = Composed::new(&self.schema, SUMMARY)?;
         composed.filter(filter)?;
-        composed.push(" GROUP BY GROUPING SETS ((instance.status), ())")?;
+        composed.push(" GROUP BY GROUPING SETS ((run.status), ())")?;
         let rows = composed.builder.build().fetch_all(self.db.pool()).await?;
         summary(&rows)
     }

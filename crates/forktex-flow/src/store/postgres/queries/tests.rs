@@ -38,8 +38,8 @@ async fn many() -> (TestDatabase, Db) {
          )
          SELECT gen_random_uuid(), 1, '', 'workflow.1', 1, 'running', 'manual', now(), '{}', '{}'
          FROM generate_series(1, 50)",
-        "INSERT INTO forktex_flow.active (instance_id, definition_id, ready_at)
-         SELECT instance_id, definition_id, now() FROM forktex_flow.instance WHERE status = 'running'",
+        "INSERT INTO forktex_flow.active (instance_id, definition_id, started_at, ready_at)
+         SELECT instance_id, definition_id, now(), now() FROM forktex_flow.instance WHERE status = 'running'",
         "VACUUM ANALYZE forktex_flow.instance, forktex_flow.active",
     ] {
         sqlx::query(sql).execute(db.pool()).await.unwrap();

@@ -22,21 +22,17 @@ WITH candidate AS MATERIALIZED (
     LIMIT 1
 ), claimed AS (
     UPDATE forktex_flow.active
-    SET worker_id = $1, ready_at = NULL, epoch = active.epoch + 1, alone = true
+    SET worker_id = $1, ready_at = NULL, epoch = active.epoch + 1, alone = true,
+        started_at = coalesce(active.started_at, now())
     FROM candidate
     WHERE active.instance_id = candidate.instance_id
     RETURNING active.instance_id, active.epoch, active.lost_attempts, active.deadline_at,
               active.undo_reason
-), started AS (
-    UPDATE forktex_flow.instance
-    SET status = 'running', started_at = now()
-    FROM claimed
-    WHERE instance.instance_id = claimed.instance_id AND instance.status = 'pending'
 )
 SELECT claimed.instance_id, claimed.epoch, claimed.lost_attempts, claimed.deadline_at,
        claimed.undo_reason,
        instance.definition_id, instance.namespace, instance.input, instance.metadata,
        instance.parent_id IS NOT NULL AS is_child,
-       instance.status = 'pending' AND instance.retry_of IS NULL AND claimed.epoch = 1 AS is_fresh,
+       instance.retry_of IS NULL AND claimed.epoch = 1 AS is_fresh,
        clock_timestamp() AS claimed_at
 FROM claimed JOIN forktex_flow.instance ON instance.instance_id = claimed.instance_id

@@ -71,7 +71,8 @@ WITH run AS (
     DELETE FROM forktex_flow.active
     USING ending
     WHERE active.instance_id = ending.instance_id
-    RETURNING active.instance_id, active.parent_id, active.sibling_group, ending.status
+    RETURNING active.instance_id, active.parent_id, active.sibling_group, active.started_at,
+              ending.status, ending.failure, ending.cancel_reason
 ), parent_told AS (
     INSERT INTO forktex_flow.inbox (instance_id, kind, name, is_failure)
     SELECT parent_id, 2, sibling_group, status <> 'completed'
@@ -90,9 +91,10 @@ WITH run AS (
     WHERE inbox.instance_id = message.instance_id AND inbox.message_id = message.message_id
 ), ended AS (
     UPDATE forktex_flow.instance
-    SET status = ending.status, finished_at = now(), failure = ending.failure::json,
-        cancel_reason = ending.cancel_reason
-    FROM ending
-    WHERE instance.instance_id = ending.instance_id
+    SET status = removed.status, finished_at = now(), failure = removed.failure::json,
+        started_at = coalesce(instance.started_at, removed.started_at),
+        cancel_reason = removed.cancel_reason
+    FROM removed
+    WHERE instance.instance_id = removed.instance_id
 )
 SELECT instance_id FROM held

@@ -5,7 +5,7 @@
 -- instance_pkey.
 WITH removed AS (
     DELETE FROM forktex_flow.active WHERE instance_id = $1
-    RETURNING instance_id, parent_id, sibling_group
+    RETURNING instance_id, parent_id, sibling_group, started_at
 ), parent_told AS (
     INSERT INTO forktex_flow.inbox (instance_id, kind, name, is_failure)
     SELECT parent_id, 2, sibling_group, true FROM removed WHERE parent_id IS NOT NULL
@@ -24,6 +24,7 @@ WITH removed AS (
     FROM removed
 )
 UPDATE forktex_flow.instance
-SET status = 'cancelled', finished_at = now(), cancel_reason = $2
+SET status = 'cancelled', finished_at = now(), cancel_reason = $2,
+    started_at = coalesce(instance.started_at, removed.started_at)
 FROM removed
 WHERE instance.instance_id = removed.instance_id

@@ -21,24 +21,23 @@ WITH given AS (
 ), inserted AS (
     INSERT INTO forktex_flow.instance (
         instance_id, definition_id, namespace, workflow_name, workflow_version, status,
-        triggered_by, parent_id, idempotency_key, started_at, input, metadata
+        triggered_by, parent_id, idempotency_key, input, metadata
     )
-    SELECT instance_id, definition_id, namespace, workflow_name, workflow_version,
-           CASE WHEN worker_id IS NULL THEN 'pending' ELSE 'running' END,
-           triggered_by, parent_id, idempotency_key, CASE WHEN worker_id IS NULL THEN NULL ELSE now() END,
-           input, metadata
+    SELECT instance_id, definition_id, namespace, workflow_name, workflow_version, 'pending',
+           triggered_by, parent_id, idempotency_key, input, metadata
     FROM run
     ON CONFLICT (namespace, workflow_name, idempotency_key) WHERE idempotency_key IS NOT NULL
     DO NOTHING
     RETURNING instance_id
 ), activated AS (
     INSERT INTO forktex_flow.active (
-        instance_id, definition_id, priority, epoch, worker_id, ready_at, waits_on, parent_id,
-        sibling_group, deadline_at, namespace
+        instance_id, definition_id, priority, epoch, worker_id, started_at, ready_at, waits_on,
+        parent_id, sibling_group, deadline_at, namespace
     )
     SELECT run.instance_id, run.definition_id, run.priority,
            CASE WHEN run.worker_id IS NULL THEN 0 ELSE 1 END,
            run.worker_id,
+           CASE WHEN run.worker_id IS NOT NULL THEN now() END,
            CASE WHEN run.worker_id IS NULL AND NOT run.waits_for_turn THEN now() END,
            CASE WHEN run.waits_for_turn THEN 'turn' END,
            run.parent_id, run.sibling_group,
