@@ -9,6 +9,7 @@ mod in_memory;
 mod migrate;
 mod schedules;
 mod start;
+mod starter;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -43,8 +44,8 @@ pub use define::{
 pub use in_memory::{InMemoryBuilder, InMemoryFlow, VirtualClock};
 pub use migrate::MigrateBuilder;
 pub use schedules::{ScheduleHandle, ScheduleInfo};
-use start::Starter;
 pub use start::{InTransaction, RunBuilder, StartBuilder};
+use starter::Starter;
 
 /// Durable workflows in one schema of one Postgres database. Cheap to clone.
 ///

@@ -445,6 +445,11 @@ impl Checkpoint {
             && self.entries.iter().all(|entry| entry.message().is_none())
     }
 
+    /// Whether its run goes on, and nothing is to be written but what it tells.
+    pub(crate) fn only_goes_on(&self) -> bool {
+        self.then == Then::Continue && !self.entries.is_empty() && self.is_plain()
+    }
+
     /// The reason of a cancellation that this ends by.
     pub(crate) fn cancel_reason(&self) -> Option<&str> {
         self.entries.iter().find_map(|entry| match entry {

@@ -9,7 +9,7 @@ use forktex_db::{ColumnCipher, Db, DbOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::background::{Background, Notices};
-use super::start::Starter;
+use super::starter::Starter;
 use super::{Database, Flow, Inner};
 use crate::catalog::Catalog;
 use crate::definition::Workflow;

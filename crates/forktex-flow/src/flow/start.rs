@@ -10,12 +10,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use forktex_db::{DbError, Transaction};
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
+use super::starter::Start;
 use super::{Flow, start_refused};
 use crate::compile::CompiledWorkflow;
 use crate::definition::Workflow;
@@ -26,19 +25,12 @@ use crate::identifier::{InstanceId, Namespace, Version, WorkflowName, is_key};
 use crate::state::{StateError, encode, payload};
 use crate::store::definitions::Guarded;
 use crate::store::notice::Notice;
-use crate::store::{ClaimedRun, FIRST_EPOCH, NewRun, Started, Store};
+use crate::store::{NewRun, Started};
 use crate::telemetry;
-use crate::worker::group_commit::{GroupCommit, Pending};
 use crate::worker::{Reservation, STATE_BYTES_MAX};
 
 /// The most bytes that the metadata of a run may have.
 const METADATA_BYTES_MAX: usize = 64 * 1024;
-
-/// The most runs that one statement starts.
-const BATCH_MAX: usize = 256;
-
-/// How many batches may be in flight.
-const WRITERS: usize = 2;
 
 /// What a start may say besides its workflow and state.
 #[derive(Debug, Clone, Default)]
@@ -366,7 +358,7 @@ impl Flow {
                     Err(error) => Err(error),
                 })
             }
-            None => self.0.starter.0.submit(Start { run, reservation }).await,
+            None => self.0.starter.submit(Start { run, reservation }).await,
             Some(transaction) => Some(self.0.store.start_in(transaction, &run).await),
         };
         let is_claimed = matches!(outcome, Some(Ok(Started::Claimed { .. })));
@@ -422,7 +414,7 @@ fn started(
     guarded: Guarded,
     workflow: &CompiledWorkflow,
     namespace: &Namespace,
-) -> Result<Outcome, StartError> {
+) -> Result<Result<Started, DbError>, StartError> {
     let exceeded = |what, max, retry_after| StartError::QuotaExceeded {
         workflow: workflow.name.clone(),
         namespace: namespace.clone(),
@@ -503,88 +495,5 @@ impl Checked {
             idempotency_key: options.idempotency_key,
             priority: options.priority,
         })
-    }
-}
-
-/// A start on its way, with the slot that it will run in.
-pub(super) struct Start {
-    run: NewRun,
-    reservation: Option<Reservation>,
-}
-
-type Outcome = Result<Started, DbError>;
-
-/// The writers of starts.
-pub(super) struct Starter(GroupCommit<Start, Outcome>);
-
-impl Starter {
-    pub(super) fn start(
-        store: Arc<dyn Store>,
-        stop: &CancellationToken,
-    ) -> (Self, Vec<JoinHandle<()>>) {
-        let write = move |batch| -> BoxFuture<'static, ()> {
-            let store = Arc::clone(&store);
-            Box::pin(async move { write(&*store, batch).await })
-        };
-        let (group, tasks) = GroupCommit::start(WRITERS, BATCH_MAX, stop, write);
-        (Self(group), tasks)
-    }
-}
-
-async fn write(store: &dyn Store, batch: Vec<Pending<Start, Outcome>>) {
-    let runs: Vec<NewRun> = batch
-        .iter()
-        .map(|pending| pending.item.run.clone())
-        .collect();
-    match store.start(&runs).await {
-        Ok(outcomes) => {
-            for (pending, outcome) in batch.into_iter().zip(outcomes) {
-                finish(pending, Ok(outcome));
-            }
-        }
-        // One start that is refused must not fail the others; only a refusal is known to have written
-        // nothing.
-        Err(DbError::Invalid { .. } | DbError::AlreadyExists { .. } | DbError::Sealed { .. })
-            if batch.len() > 1 =>
-        {
-            join_all(batch.into_iter().map(|pending| async {
-                let outcome = store.start(std::slice::from_ref(&pending.item.run)).await;
-                finish(
-                    pending,
-                    outcome
-                        .and_then(|outcomes| outcomes.into_iter().next().ok_or(DbError::NotFound)),
-                );
-            }))
-            .await;
-        }
-        Err(error) => batch
-            .into_iter()
-            .for_each(|pending| finish(pending, Err(error.clone()))),
-    }
-}
-
-/// Begins a run that was born claimed, whether or not the starter still listens.
-fn finish(pending: Pending<Start, Outcome>, outcome: Outcome) {
-    let Start { run, reservation } = pending.answer(outcome.clone());
-    match (outcome, reservation) {
-        (Ok(Started::Claimed { claimed_at }), Some(reservation)) => reservation.run(ClaimedRun {
-            instance_id: run.instance_id,
-            epoch: FIRST_EPOCH,
-            definition_id: run.definition_id,
-            namespace: run.namespace,
-            input: run.input,
-            metadata: run.metadata,
-            journal: Vec::new(),
-            is_child: false,
-            deadline_at: run.deadline.map(|deadline| claimed_at + deadline),
-            undo_reason: None,
-            lost_attempts: 0,
-            claimed_at,
-            unreadable: None,
-        }),
-        (Ok(_), Some(reservation)) => reservation.release(),
-        // It may be there after all: a dropped reservation is looked for.
-        (Err(_), reservation) => drop(reservation),
-        (Ok(_), None) => {}
     }
 }

@@ -8,6 +8,7 @@ mod checkpoint_arrays;
 mod commits;
 mod control;
 mod definitions;
+mod entry_arrays;
 mod journal_row;
 mod messages;
 mod migration;
@@ -311,7 +312,11 @@ impl Store for PostgresStore {
             return self.commit_those_without_children(checkpoints).await;
         }
         let mut connection = self.db.pool().acquire().await?;
-        let written = self.commit_on(&mut connection, checkpoints).await?;
+        let written = if checkpoints.iter().all(Checkpoint::only_goes_on) {
+            self.commit_entries(&mut connection, checkpoints).await?
+        } else {
+            self.commit_on(&mut connection, checkpoints).await?
+        };
         let written: std::collections::HashSet<InstanceId> = written.into_iter().collect();
         Ok(checkpoints
             .iter()

@@ -19,26 +19,26 @@ use crate::telemetry;
 /// The most checkpoints that one statement commits.
 const BATCH_MAX: usize = 256;
 
-/// How many batches may be in flight. More only split the batches.
-const WRITERS: usize = 2;
+/// How many batches of runs that go on may be in flight, and of those that rest or end. More only split
+/// the batches.
+const WRITERS: (usize, usize) = (2, 1);
 
 /// How long a commit rests after the database failed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(200);
 
-/// Why a checkpoint was not committed.
-#[derive(Debug)]
-pub(super) enum NotCommitted {
-    /// The database refuses what is in it. Nothing was written.
-    Refused(DbError),
-    /// The worker is stopping.
-    Stopped,
+/// The entrance to the writers of checkpoints. Most runs go on, and for those a shorter statement does:
+/// it is not held up by the few that rest or end.
+pub(super) struct CheckpointWriter {
+    going_on: Lane,
+    others: Lane,
 }
 
-/// The entrance to the writers of checkpoints.
-pub(super) struct CheckpointWriter(GroupCommit<Checkpoint, Outcome>);
-
-type Outcome = Result<Committed, NotCommitted>;
-type Pending = group_commit::Pending<Checkpoint, Outcome>;
+type Lane = GroupCommit<Checkpoint, Answer>;
+/// The checkpoint comes back, as it may have to be changed.
+type Answer = (Checkpoint, Outcome);
+/// An error is the database's refusal of what is in it; nothing was written then.
+type Outcome = Result<Committed, DbError>;
+type Pending = group_commit::Pending<Checkpoint, Answer>;
 
 impl CheckpointWriter {
     pub(super) fn start(
@@ -49,58 +49,57 @@ impl CheckpointWriter {
             let store = Arc::clone(&store);
             Box::pin(async move { commit(&*store, batch).await })
         };
-        let (group, tasks) = GroupCommit::start(WRITERS, BATCH_MAX, stop, write);
-        (Self(group), tasks)
+        let (going_on, mut tasks) = GroupCommit::start(WRITERS.0, BATCH_MAX, stop, write.clone());
+        let (others, other_tasks) = GroupCommit::start(WRITERS.1, BATCH_MAX, stop, write);
+        tasks.extend(other_tasks);
+        (Self { going_on, others }, tasks)
     }
 
-    /// Commits a checkpoint, however long the database is away.
-    pub(super) async fn commit(&self, checkpoint: Checkpoint) -> Outcome {
-        self.0
-            .submit(checkpoint)
-            .await
-            .unwrap_or(Err(NotCommitted::Stopped))
+    /// Commits a checkpoint, however long the database is away. `None` where the worker is stopping.
+    pub(super) async fn commit(&self, checkpoint: Checkpoint) -> Option<Answer> {
+        let lane = if checkpoint.only_goes_on() {
+            &self.going_on
+        } else {
+            &self.others
+        };
+        lane.submit(checkpoint).await
     }
 }
 
 /// Commits a batch. One that the database refuses is halved until the culprit stands alone.
-fn commit(store: &dyn Store, mut batch: Vec<Pending>) -> BoxFuture<'_, ()> {
+fn commit(store: &dyn Store, batch: Vec<Pending>) -> BoxFuture<'_, ()> {
     Box::pin(async move {
-        let checkpoints: Vec<Checkpoint> =
-            batch.iter().map(|pending| pending.item.clone()).collect();
+        let (checkpoints, bringers): (Vec<Checkpoint>, Vec<_>) = batch.into_iter().unzip();
         let began_at = Instant::now();
-        match store.commit_batch(&checkpoints).await {
+        let committed = store.commit_batch(&checkpoints).await;
+        let mut batch = checkpoints.into_iter().zip(bringers);
+        match committed {
             Ok(outcomes) => {
-                telemetry::checkpoints_committed(checkpoints.len(), began_at.elapsed());
+                telemetry::checkpoints_committed(batch.len(), began_at.elapsed());
                 let mut passed_over = Vec::new();
-                for (pending, outcome) in batch.into_iter().zip(outcomes) {
+                for ((checkpoint, bringer), outcome) in batch.zip(outcomes) {
                     match outcome {
-                        Some(committed) => {
-                            pending.answer(Ok(committed));
-                        }
-                        None => passed_over.push(commit_alone(store, pending)),
+                        Some(committed) => bringer.answer((checkpoint, Ok(committed))),
+                        None => passed_over.push(commit_alone(store, (checkpoint, bringer))),
                     }
                 }
                 join_all(passed_over).await;
             }
             Err(error) if is_refusal(&error) => {
                 if batch.len() == 1 {
-                    for pending in batch {
-                        pending.answer(Err(NotCommitted::Refused(error.clone())));
+                    for (checkpoint, bringer) in batch {
+                        bringer.answer((checkpoint, Err(error.clone())));
                     }
                 } else {
-                    let second = batch.split_off(batch.len() / 2);
-                    commit(store, batch).await;
-                    commit(store, second).await;
+                    let half = batch.len() / 2;
+                    let first = batch.by_ref().take(half).collect();
+                    commit(store, first).await;
+                    commit(store, batch.collect()).await;
                 }
             }
             Err(error) => {
                 tracing::warn!(%error, checkpoints = batch.len(), "a batch was not committed; trying each alone");
-                join_all(
-                    batch
-                        .into_iter()
-                        .map(|pending| commit_alone(store, pending)),
-                )
-                .await;
+                join_all(batch.map(|pending| commit_alone(store, pending))).await;
             }
         }
     })
@@ -108,19 +107,19 @@ fn commit(store: &dyn Store, mut batch: Vec<Pending>) -> BoxFuture<'_, ()> {
 
 /// Commits one checkpoint by the way that waits for locks and finds an earlier commit whose answer
 /// was lost.
-async fn commit_alone(store: &dyn Store, pending: Pending) {
-    while !pending.is_abandoned() {
-        match store.commit_alone(&pending.item).await {
+async fn commit_alone(store: &dyn Store, (checkpoint, bringer): Pending) {
+    while !bringer.is_gone() {
+        match store.commit_alone(&checkpoint).await {
             Ok(committed) => {
-                pending.answer(Ok(committed));
+                bringer.answer((checkpoint, Ok(committed)));
                 return;
             }
             Err(error) if is_refusal(&error) => {
-                pending.answer(Err(NotCommitted::Refused(error)));
+                bringer.answer((checkpoint, Err(error)));
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, instance = %pending.item.instance_id, "a checkpoint was not committed; trying again");
+                tracing::warn!(%error, instance = %checkpoint.instance_id, "a checkpoint was not committed; trying again");
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }
         }

@@ -15,6 +15,13 @@ use crate::telemetry;
 /// The most runs that one statement claims.
 const CLAIM_MAX: usize = 1_000;
 
+/// A busy worker claims for this part of its slots at once where it can, but for this many at most:
+/// each claim has a price of its own.
+const WORTHWHILE: (usize, usize) = (8, 128);
+
+/// How long a busy worker lets free slots gather.
+const GATHER: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// How long claiming rests after the database failed.
 const PAUSE_AFTER_ERROR: std::time::Duration = std::time::Duration::from_millis(500);
 
@@ -108,6 +115,7 @@ async fn fill(
         return Ok(false);
     };
     let mut permits = vec![first];
+    gather(shared, &mut permits).await;
     let free = shared.slots.available_permits().min(CLAIM_MAX - 1);
     permits.extend((0..free).map_while(|_| free_permit(&shared.slots)));
     let incarnation = shared.incarnations.current();
@@ -153,6 +161,20 @@ async fn fill(
         executor::spawn(held, run, permit);
     }
     Ok(is_full)
+}
+
+/// Waits a moment for enough free slots to be worth a statement.
+async fn gather(shared: &Shared, permits: &mut Vec<OwnedSemaphorePermit>) {
+    let worthwhile = (shared.options.slots as usize / WORTHWHILE.0).min(WORTHWHILE.1);
+    let enough = async {
+        while permits.len() + shared.slots.available_permits() < worthwhile {
+            match Arc::clone(&shared.slots).acquire_owned().await {
+                Ok(permit) => permits.push(permit),
+                Err(_) => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(GATHER, enough).await;
 }
 
 fn free_permit(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {

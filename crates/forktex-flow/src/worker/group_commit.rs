@@ -16,21 +16,20 @@ const QUEUE_MAX: usize = 4_096;
 /// The entrance to a group of writers.
 pub(crate) struct GroupCommit<T, R>(mpsc::Sender<Pending<T, R>>);
 
-/// An item whose bringer waits for the answer.
-pub(crate) struct Pending<T, R> {
-    pub(crate) item: T,
-    answer: oneshot::Sender<R>,
-}
+/// An item, and where its bringer waits for the answer.
+pub(crate) type Pending<T, R> = (T, Bringer<R>);
 
-impl<T, R> Pending<T, R> {
-    /// Answers the bringer, if it still listens. Returns the item.
-    pub(crate) fn answer(self, answer: R) -> T {
-        let _ = self.answer.send(answer);
-        self.item
+/// Who brought an item.
+pub(crate) struct Bringer<R>(oneshot::Sender<R>);
+
+impl<R> Bringer<R> {
+    /// Answers, if the bringer still listens.
+    pub(crate) fn answer(self, answer: R) {
+        let _ = self.0.send(answer);
     }
 
-    pub(crate) fn is_abandoned(&self) -> bool {
-        self.answer.is_closed()
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.is_closed()
     }
 }
 
@@ -64,7 +63,7 @@ impl<T: Send + 'static, R: Send + 'static> GroupCommit<T, R> {
     /// Dropping the future does not take the item back.
     pub(crate) async fn submit(&self, item: T) -> Option<R> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Pending { item, answer }).await.ok()?;
+        self.0.send((item, Bringer(answer))).await.ok()?;
         answered.await.ok()
     }
 }

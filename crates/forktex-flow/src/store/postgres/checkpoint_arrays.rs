@@ -7,6 +7,7 @@ use forktex_db::DbError;
 use forktex_db::sqlx::{self, PgConnection, Row, SqlStr};
 use uuid::Uuid;
 
+use super::entry_arrays::Entries;
 use super::journal_row::JournalColumns;
 use super::row::microseconds;
 use super::sealing::{Cell, Sealing};
@@ -55,22 +56,6 @@ struct Endings {
     statuses: Vec<&'static str>,
     failures: Vec<Option<String>>,
     cancel_reasons: Vec<Option<String>>,
-}
-
-/// What is recorded.
-#[derive(Default)]
-struct Entries {
-    instance_ids: Vec<Uuid>,
-    sequences: Vec<i64>,
-    elapsed_us: Vec<i64>,
-    supersteps: Vec<i32>,
-    visits: Vec<i32>,
-    attempts: Vec<i32>,
-    kinds: Vec<i16>,
-    members: Vec<i16>,
-    stages: Vec<i32>,
-    nodes: Vec<String>,
-    payloads: Vec<Option<String>>,
 }
 
 impl CheckpointArrays {
@@ -205,21 +190,5 @@ impl Endings {
         self.cancel_reasons
             .push(reason.transpose()?.map(Cow::into_owned));
         Ok(())
-    }
-}
-
-impl Entries {
-    fn push(&mut self, run: InstanceId, sequence: i64, stage: i32, columns: JournalColumns) {
-        self.instance_ids.push(run.0);
-        self.sequences.push(sequence);
-        self.elapsed_us.push(columns.elapsed_us);
-        self.supersteps.push(columns.superstep);
-        self.visits.push(columns.visit);
-        self.attempts.push(columns.attempt);
-        self.kinds.push(columns.kind);
-        self.members.push(columns.member);
-        self.stages.push(stage);
-        self.nodes.push(columns.node);
-        self.payloads.push(columns.payload);
     }
 }

@@ -6,6 +6,7 @@ use forktex_db::sqlx::{self, PgConnection};
 
 use super::PostgresStore;
 use super::checkpoint_arrays::CheckpointArrays;
+use super::entry_arrays::EntryArrays;
 use super::journal_row::JournalColumns;
 use crate::identifier::InstanceId;
 use crate::store::{Checkpoint, Committed, Store, Then};
@@ -18,6 +19,17 @@ impl PostgresStore {
     ) -> Result<Vec<InstanceId>, DbError> {
         CheckpointArrays::of(checkpoints, &self.sealing)?
             .write(self.statements.commit_checkpoints.clone(), connection)
+            .await
+    }
+
+    /// The way of many runs that go on.
+    pub(super) async fn commit_entries(
+        &self,
+        connection: &mut PgConnection,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Vec<InstanceId>, DbError> {
+        EntryArrays::of(checkpoints, &self.sealing)?
+            .write(self.statements.commit_entries.clone(), connection)
             .await
     }
 

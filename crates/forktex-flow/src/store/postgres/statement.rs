@@ -43,6 +43,7 @@ statements!(
     claim_suspect_run,
     commit_checkpoint,
     commit_checkpoints,
+    commit_entries,
     count_active_of_definitions,
     count_namespace_use,
     count_runtime_definitions,

@@ -14,7 +14,6 @@ use crate::store::{Checkpoint, Committed, Rest, RestsOn, Then};
 use crate::telemetry;
 use crate::transition::{Event, Position, cancelled};
 use crate::worker::Held;
-use crate::worker::checkpoint_writer::NotCommitted;
 
 impl Execution {
     pub(super) async fn commit(&mut self, held: &mut Held, entries: Vec<Entry>) -> Course {
@@ -69,7 +68,11 @@ impl Execution {
         mut checkpoint: Checkpoint,
     ) -> Course {
         loop {
-            match held.shared.writer.commit(checkpoint.clone()).await {
+            let Some((returned, outcome)) = held.shared.writer.commit(checkpoint).await else {
+                return Course::Dropped;
+            };
+            checkpoint = returned;
+            match outcome {
                 Ok(Committed::Written) => return self.written(held, &checkpoint),
                 Ok(Committed::Fenced) => {
                     tracing::debug!(instance = %self.instance, "a run was taken over; this worker's output is refused");
@@ -98,10 +101,9 @@ impl Execution {
                     checkpoint.then = end_of(&checkpoint.entries).unwrap_or(Then::Continue);
                     checkpoint.is_cancelling = true;
                 }
-                Err(NotCommitted::Refused(error)) => {
+                Err(error) => {
                     return self.refused(held, &checkpoint, &error).await;
                 }
-                Err(NotCommitted::Stopped) => return Course::Dropped,
             }
         }
     }
