@@ -2,7 +2,7 @@
 -- Commits the entries of many runs that all go on: what most checkpoints are, without all that
 -- `commit_checkpoints` does for the others. A run that another transaction has locked, whose epoch has
 -- moved on, that is a suspect, or whose cancellation or pause was asked for is left out.
--- Locks: the runs in the order of their ids, SKIP LOCKED. Index: active_pkey, journal_pkey.
+-- Locks: the runs, SKIP LOCKED. Index: active_pkey, journal_pkey.
 WITH held AS MATERIALIZED (
     SELECT entry.*
     FROM unnest(
@@ -12,12 +12,14 @@ WITH held AS MATERIALIZED (
         instance_id, epoch, sequence, elapsed_us, superstep, visit, attempt, kind, member, stage,
         node, payload
     )
-    JOIN forktex_flow.active
-        ON active.instance_id = entry.instance_id AND active.epoch = entry.epoch
-    WHERE active.cancel_requested_at IS NULL AND active.losses = 0
-      AND active.paused_at IS NULL AND active.undo_reason IS NULL
-    ORDER BY entry.instance_id, entry.sequence
-    FOR NO KEY UPDATE OF active SKIP LOCKED
+    CROSS JOIN LATERAL (
+        -- Found one by one whatever the planner believes of the table.
+        SELECT FROM forktex_flow.active
+        WHERE active.instance_id = entry.instance_id AND active.epoch = entry.epoch
+          AND active.cancel_requested_at IS NULL AND active.losses = 0
+          AND active.paused_at IS NULL AND active.undo_reason IS NULL
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS run
 ), journalled AS (
     INSERT INTO forktex_flow.journal (
         instance_id, sequence, elapsed_us, superstep, visit, attempt, kind, member, stage, node, payload
