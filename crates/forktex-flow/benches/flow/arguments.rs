@@ -83,7 +83,10 @@ pub(crate) fn help() -> String {
         .to_owned();
     for row in &ROWS {
         let when = if row.is_default {
-            format!("{} rounds", row.rounds)
+            match row.rounds {
+                1 => "1 round".to_owned(),
+                rounds => format!("{rounds} rounds"),
+            }
         } else {
             "only when named".to_owned()
         };

@@ -18,6 +18,7 @@ use crate::throughput::{self, Ten};
 
 const BENCH: &str = "flow.history";
 
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
     let server = fixture::server(&[]).await?;
     let finished = bench.size(1_000_000, 10_000);
@@ -26,7 +27,10 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
     let full = laid(&server, finished).await?;
     let mut report = Report::default();
     let mut probe = Probe::of(&full).await?;
-    probe.note_sizes(&mut report, BENCH, "as laid").await?;
+    let laid = (finished as f64, "runs");
+    probe
+        .note_sizes(&mut report, BENCH, "as laid", laid)
+        .await?;
     let (mut beside, mut empty) = (Vec::new(), Vec::new());
     for round in bench.rounds() {
         bench.progress(BENCH, round, &format!("{runs} runs in empty tables"));
@@ -44,8 +48,9 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
         let rate = throughput::steps(&full, runs, false).await?;
         beside.push(rate.steps_per_second);
     }
+    let now = (probe.completed().await? as f64, "runs");
     probe
-        .note_sizes(&mut report, BENCH, "after the rounds")
+        .note_sizes(&mut report, BENCH, "after the rounds", now)
         .await?;
     let (value, baseline) = (median(beside), median(empty));
     report.figures.push(Figure {

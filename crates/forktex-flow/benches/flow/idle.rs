@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! What a worker with nothing to do costs: statements a second, counted by the server, and the share of a
-//! core, counted by the kernel.
+//! core, counted by the kernel. That both would be seen is tried in the same row, with a worker that has
+//! something to do beside.
 //!
 //! The worker leads as well. A pulse may fall on both ends of the time, so one statement more than seconds
 //! is still one a second.
@@ -8,6 +9,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use forktex_db::sqlx::{self, Connection, PgConnection};
 use forktex_flow::prelude::*;
 use forktex_testkit::Postgres;
 use forktex_testkit::figure::{Figure, median};
@@ -22,14 +24,38 @@ pub(crate) const CHILD: &str = "idle";
 const QUERIES: &str = "flow.idle.queries";
 const CPU: &str = "flow.idle.cpu";
 
+/// What a worker is asked to do beside nothing.
+const CALM: &str = "calm";
+const RESTLESS: &str = "restless";
+
+/// The pause of the restless one, and how long it then keeps a core busy.
+const RESTLESS_PAUSE: Duration = Duration::from_millis(100);
+const RESTLESS_WORK: Duration = Duration::from_millis(10);
+
 /// A worker as it is by default.
 pub(crate) async fn run_child(
     arguments: &[String],
     mut parent: Parent,
 ) -> Result<(), Box<dyn Error>> {
-    let url = arguments.first().ok_or("a worker needs a URL")?;
+    let [url, conduct] = arguments else {
+        return Err("a worker needs a URL and a conduct".into());
+    };
     let flow = Flow::builder(url).build().await?;
     flow.start_driver().await?;
+    if conduct == RESTLESS {
+        let mut connection = PgConnection::connect(url).await?;
+        tokio::spawn(async move {
+            while sqlx::query("SELECT 1")
+                .execute(&mut connection)
+                .await
+                .is_ok()
+            {
+                let busy_until = Instant::now() + RESTLESS_WORK;
+                while Instant::now() < busy_until {}
+                tokio::time::sleep(RESTLESS_PAUSE).await;
+            }
+        });
+    }
     child::tell("ready");
     parent.order().await?;
     Ok(flow.close().await?)
@@ -51,10 +77,28 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
     let (mut queries, mut percents) = (Vec::new(), Vec::new());
     for round in bench.rounds() {
         bench.progress("flow.idle", round, &format!("{time:?} of nothing to do"));
-        let idleness = idle(&server, time, &mut report).await?;
+        let idleness = idle(&server, CALM, time, &mut report).await?;
         queries.push(idleness.queries_per_second);
         percents.push(idleness.core_percent);
     }
+    eprintln!("flow.idle: a worker that is restless on purpose");
+    let time = Duration::from_secs(5);
+    let caught = idle(&server, RESTLESS, time, &mut Report::default()).await?;
+    if caught.queries_per_second <= 1.0 || caught.core_percent <= 1.0 {
+        return Err("a worker that is restless on purpose looked idle".into());
+    }
+    report.note(
+        QUERIES,
+        "seen of a restless one",
+        caught.queries_per_second,
+        "queries/s",
+    );
+    report.note(
+        CPU,
+        "seen of a restless one",
+        caught.core_percent,
+        "% of core",
+    );
     let figure = |bench, value, unit| Figure {
         bench,
         value,
@@ -76,13 +120,14 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 async fn idle(
     server: &Postgres,
+    conduct: &str,
     time: Duration,
     report: &mut Report,
 ) -> Result<Idleness, Box<dyn Error>> {
     let database = fixture::database(server).await?;
     let mut probe = Probe::of(&database).await?;
     probe.run("CREATE EXTENSION pg_stat_statements").await?;
-    let mut child = Child::spawn(CHILD, &[database.url()])?;
+    let mut child = Child::spawn(CHILD, &[database.url(), conduct])?;
     child.expect("ready", PATIENCE).await?;
     until_settled(&mut probe).await?;
     let cpu_before = child.cpu_seconds()?;

@@ -2,14 +2,16 @@
 //! Looks at the tables and the server from outside, on a connection of the superuser.
 
 use std::error::Error;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use forktex_db::sqlx::{self, Connection, PgConnection, Row};
 use forktex_flow::InstanceId;
 use forktex_testkit::TestDatabase;
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::report::Report;
+use crate::report::{Note, Report};
 
 /// The connection that looks.
 pub(crate) struct Probe(PgConnection);
@@ -22,11 +24,25 @@ pub(crate) struct WalPlace {
 }
 
 /// How large a table is.
-pub(crate) struct TableSize {
-    pub(crate) table: String,
-    pub(crate) table_bytes: i64,
-    pub(crate) index_bytes: i64,
-    pub(crate) dead_rows: i64,
+#[derive(Serialize)]
+struct TableSize {
+    table: String,
+    table_bytes: i64,
+    index_bytes: i64,
+    dead_rows: i64,
+}
+
+impl fmt::Display for TableSize {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} {:.1} MiB and {:.1} of indexes, {} dead",
+            self.table,
+            mebibytes(self.table_bytes),
+            mebibytes(self.index_bytes),
+            self.dead_rows
+        )
+    }
 }
 
 impl Probe {
@@ -162,25 +178,27 @@ impl Probe {
         Ok(WalPlace { bytes, checkpoint })
     }
 
-    /// Notes the sizes of the engine's large tables.
+    /// Notes the sizes of the engine's large tables, beside a value that was measured then.
     pub(crate) async fn note_sizes(
         &mut self,
         report: &mut Report,
         bench: &'static str,
         when: &str,
+        (value, unit): (f64, &'static str),
     ) -> Result<(), Box<dyn Error>> {
-        for size in self.sizes().await? {
-            let table = &size.table;
-            let mut note = |what: &str, value, unit| {
-                report.note(bench, format!("{table} {what} {when}"), value, unit);
-            };
-            note("table", mebibytes(size.table_bytes), "MiB");
-            note("indexes", mebibytes(size.index_bytes), "MiB");
-        }
+        let sizes = self.sizes().await?;
+        let words: Vec<String> = sizes.iter().map(TableSize::to_string).collect();
+        report.notes.push(Note {
+            bench,
+            what: format!("{when}: {}", words.join("; ")),
+            value,
+            unit,
+            details: serde_json::to_value(sizes)?,
+        });
         Ok(())
     }
 
-    pub(crate) async fn sizes(&mut self) -> Result<Vec<TableSize>, Box<dyn Error>> {
+    async fn sizes(&mut self) -> Result<Vec<TableSize>, Box<dyn Error>> {
         let rows = sqlx::query(
             "SELECT relname::text, pg_table_size(relid), pg_indexes_size(relid), n_dead_tup
              FROM pg_stat_user_tables
@@ -218,6 +236,6 @@ impl WalPlace {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-pub(crate) fn mebibytes(bytes: i64) -> f64 {
+fn mebibytes(bytes: i64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }

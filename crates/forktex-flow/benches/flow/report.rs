@@ -2,6 +2,7 @@
 //! What a row found: figures that have a bar, and notes that have none.
 
 use forktex_testkit::figure::{self, Figure, Output};
+use serde_json::{Value, json};
 
 /// What a row measured.
 #[derive(Default)]
@@ -16,6 +17,8 @@ pub(crate) struct Note {
     pub(crate) what: String,
     pub(crate) value: f64,
     pub(crate) unit: &'static str,
+    /// More numbers, for machines; people read them in `what`.
+    pub(crate) details: Value,
 }
 
 impl Report {
@@ -32,6 +35,7 @@ impl Report {
             what,
             value,
             unit,
+            details: Value::Null,
         });
     }
 
@@ -61,11 +65,12 @@ impl Note {
             what,
             value,
             unit,
+            details,
         } = self;
         match output {
             Output::Table => format!("{bench:<22} {value:>14.3}  {unit:<10} {what}"),
             Output::Json => {
-                serde_json::json!({"bench": bench, "note": what, "value": value, "unit": unit})
+                json!({"bench": bench, "note": what, "value": value, "unit": unit, "details": details})
                     .to_string()
             }
         }

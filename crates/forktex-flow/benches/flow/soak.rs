@@ -5,12 +5,12 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use forktex_testkit::figure::Figure;
+use forktex_testkit::figure::{Figure, Output};
 
 use crate::fixture::{self, Bench, PATIENCE};
 use crate::load::{self, TenNodes};
-use crate::probe::{Probe, mebibytes};
-use crate::report::{Note, Report};
+use crate::probe::Probe;
+use crate::report::Report;
 
 const BENCH: &str = "flow.soak";
 
@@ -38,10 +38,12 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
             let begins_at = first_begins_at + minute * number;
             let rate = load::rate(begins_at, begins_at + minute).await;
             rates.push(rate);
-            let first_note = report.notes.len();
-            note_minute(&mut report, &mut probe, number + 1, rate).await?;
-            for note in report.notes.iter().skip(first_note) {
-                eprintln!("{}", note.line(forktex_testkit::figure::Output::Table));
+            let when = format!("minute {}", number + 1);
+            probe
+                .note_sizes(&mut report, BENCH, &when, (rate, "steps/s"))
+                .await?;
+            if let Some(note) = report.notes.last() {
+                eprintln!("{}", note.line(Output::Table));
             }
         }
         Ok::<_, Box<dyn Error>>(())
@@ -65,33 +67,4 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
         at_most: false,
     });
     Ok(report)
-}
-
-async fn note_minute(
-    report: &mut Report,
-    probe: &mut Probe,
-    number: u32,
-    rate: f64,
-) -> Result<(), Box<dyn Error>> {
-    let mut note = |what: String, value, unit| {
-        report.notes.push(Note {
-            bench: BENCH,
-            what: format!("minute {number}: {what}"),
-            value,
-            unit,
-        });
-    };
-    note("steps a second".to_owned(), rate, "steps/s");
-    for size in probe.sizes().await? {
-        let table = &size.table;
-        note(format!("{table} table"), mebibytes(size.table_bytes), "MiB");
-        note(
-            format!("{table} indexes"),
-            mebibytes(size.index_bytes),
-            "MiB",
-        );
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        note(format!("{table} dead rows"), size.dead_rows as f64, "rows");
-    }
-    Ok(())
 }
