@@ -136,6 +136,14 @@ impl Probe {
         Ok(owned.bind(worker).fetch_one(&mut self.0).await?)
     }
 
+    /// Whether a worker owns runs: cheaper than how many.
+    pub(crate) async fn owns_any(&mut self, worker: Uuid) -> Result<bool, Box<dyn Error>> {
+        let owns = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM forktex_flow.active WHERE worker_id = $1)",
+        );
+        Ok(owns.bind(worker).fetch_one(&mut self.0).await?)
+    }
+
     /// Waits for the end of a worker's lease, by the database's clock.
     pub(crate) async fn until_lease_ended(
         &mut self,

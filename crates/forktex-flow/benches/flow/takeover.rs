@@ -158,7 +158,7 @@ async fn take_over(
     let mut taken_up = None;
     while freed_seconds.is_none() || taken_up.is_none() {
         let elapsed = lease_ended_at.elapsed();
-        if freed_seconds.is_none() && probe.owned_by(dead).await? == 0 {
+        if freed_seconds.is_none() && !probe.owns_any(dead).await? {
             freed_seconds = Some(lease_ended_at.elapsed().as_secs_f64());
         }
         let begun = AT_BARRIER.load(Ordering::Relaxed);
