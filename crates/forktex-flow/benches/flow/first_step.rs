@@ -2,9 +2,8 @@
 //! From a call of `start()` to the begin of the run's first step, with the worker in the same process and
 //! in another, against one bare commit.
 //!
-//! One start at a time, each at a random moment after the run before has ended. A process that starts
-//! again and again without a pause is noted beside: its notices to other processes are some
-//! milliseconds apart.
+//! One start at a time, each as soon as the run before has ended, as the bare commits are. What it takes at
+//! random moments, with all processes asleep in between, is noted beside.
 
 use std::error::Error;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -25,6 +24,8 @@ use crate::fixture::{self, Bench, Numbered};
 use crate::report::Report;
 
 pub(crate) const CHILD: &str = "first_step";
+
+const BENCH: &str = "flow.first_step";
 
 /// How long one run may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -133,22 +134,25 @@ enum Pace {
 pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
     let server = fixture::server(&[]).await?;
     let starts = bench.size(500, 50);
-    let (mut bare, mut own, mut other, mut hurried) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut bare = Vec::new();
+    let (mut own, mut other) = (Latencies::default(), Latencies::default());
     for round in bench.rounds() {
-        bench.progress("flow.first_step", round, "one bare commit");
+        bench.progress(BENCH, round, "one bare commit");
         bare.push(baseline::bare_commit_ms(&server).await?);
-        bench.progress("flow.first_step", round, "the worker in this process");
-        own.push(here(&server, starts).await?);
-        bench.progress("flow.first_step", round, "the worker in another process");
-        let (apart, at_once) = elsewhere(&server, starts).await?;
-        other.push(apart);
-        hurried.push(at_once);
+        bench.progress(BENCH, round, "the worker in this process");
+        here(&server, starts, &mut own).await?;
+        bench.progress(BENCH, round, "the worker in another process");
+        elsewhere(&server, starts, &mut other).await?;
     }
     let baseline = median(bare);
-    let figure = |bench, values, bar| {
-        let value = median(values);
-        Figure {
+    let mut report = Report::default();
+    let rows = [
+        ("flow.first_step.own", own, 1.8),
+        ("flow.first_step.other", other, 5.0),
+    ];
+    for (bench, latencies, bar) in rows {
+        let value = median(latencies.at_once);
+        report.figures.push(Figure {
             bench,
             value,
             unit: "ms",
@@ -156,38 +160,55 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
             ratio: value / baseline,
             bar,
             at_most: true,
-        }
-    };
-    let mut report = Report {
-        figures: vec![
-            figure("flow.first_step.own", own, 1.8),
-            figure("flow.first_step.other", other, 5.0),
-        ],
-        notes: Vec::new(),
-    };
-    report.note(
-        "flow.first_step.other",
-        "p50 of starts without a pause between",
-        median(hurried),
-        "ms",
-    );
+        });
+        let apart = median(latencies.apart);
+        report.note(bench, "p50 of starts at random moments", apart, "ms");
+    }
     Ok(report)
 }
 
-async fn here(server: &Postgres, starts: u64) -> Result<f64, Box<dyn Error>> {
+/// The p50 of each round, in milliseconds.
+#[derive(Default)]
+struct Latencies {
+    at_once: Vec<f64>,
+    apart: Vec<f64>,
+}
+
+impl Latencies {
+    async fn add_round(
+        &mut self,
+        flow: &Flow,
+        worker: &mut Worker,
+        starts: u64,
+    ) -> Result<(), Box<dyn Error>> {
+        let at_once = p50_ms(flow, worker, 0..starts, Pace::AtOnce).await?;
+        self.at_once.push(at_once);
+        let apart = p50_ms(flow, worker, starts..2 * starts, Pace::Apart).await?;
+        self.apart.push(apart);
+        Ok(())
+    }
+}
+
+async fn here(
+    server: &Postgres,
+    starts: u64,
+    latencies: &mut Latencies,
+) -> Result<(), Box<dyn Error>> {
     let database = fixture::database(server).await?;
     let flow = fixture::builder::<Short>(database.url(), 256)
         .build()
         .await?;
     flow.start_driver().await?;
     let mut worker = Worker::Here(begins());
-    let value = p50_ms(&flow, &mut worker, 0..starts, Pace::Apart).await?;
-    flow.close().await?;
-    Ok(value)
+    latencies.add_round(&flow, &mut worker, starts).await?;
+    Ok(flow.close().await?)
 }
 
-/// With pauses, and without.
-async fn elsewhere(server: &Postgres, starts: u64) -> Result<(f64, f64), Box<dyn Error>> {
+async fn elsewhere(
+    server: &Postgres,
+    starts: u64,
+    latencies: &mut Latencies,
+) -> Result<(), Box<dyn Error>> {
     let database = fixture::database(server).await?;
     let mut child = Child::spawn(CHILD, &[database.url()])?;
     child.expect("ready", LIMIT).await?;
@@ -195,10 +216,8 @@ async fn elsewhere(server: &Postgres, starts: u64) -> Result<(f64, f64), Box<dyn
         .build()
         .await?;
     let mut worker = Worker::Elsewhere(Box::new(child));
-    let apart = p50_ms(&flow, &mut worker, 0..starts, Pace::Apart).await?;
-    let at_once = p50_ms(&flow, &mut worker, starts..2 * starts, Pace::AtOnce).await?;
-    flow.close().await?;
-    Ok((apart, at_once))
+    latencies.add_round(&flow, &mut worker, starts).await?;
+    Ok(flow.close().await?)
 }
 
 async fn p50_ms(
