@@ -32,8 +32,9 @@ pub(crate) fn run_ended(workflow: &WorkflowName, status: InstanceStatus) {
 }
 
 /// A worker claimed runs.
-pub(crate) fn runs_claimed(count: usize) {
+pub(crate) fn runs_claimed(count: usize, took: Duration) {
     counter!("forktex_flow_runs_claimed_total").increment(count as u64);
+    histogram!("forktex_flow_claim_seconds").record(took.as_secs_f64());
 }
 
 /// Runs were taken from workers whose lease was over.

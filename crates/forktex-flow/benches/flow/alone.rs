@@ -13,8 +13,9 @@ use forktex_flow::{Version, Workflow};
 use forktex_testkit::Postgres;
 use serde::{Deserialize, Serialize};
 
-use crate::ROUNDS;
 use crate::baseline;
+use crate::fixture::{self, Bench};
+use crate::report::Report;
 use forktex_testkit::figure::{Figure, median};
 
 /// The steps of the one run.
@@ -57,34 +58,32 @@ impl Workflow for Long {
     }
 }
 
-pub(crate) async fn measure(server: &Postgres) -> Result<Figure, Box<dyn Error>> {
+pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
+    let server = fixture::server(&[]).await?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for round in 1..=ROUNDS {
-        eprintln!("flow.alone: round {round} of {ROUNDS}: one bare commit");
-        let database = server.create_database().await?;
-        baseline::set_up(server, database.superuser_url()).await?;
-        bare.push(baseline::alone(server, database.superuser_url()).await?);
-        drop(database);
-        eprintln!("flow.alone: round {round} of {ROUNDS}: one run of {STEPS} steps");
-        ours.push(step_ms(server).await?);
+    for round in bench.rounds() {
+        bench.progress("flow.alone", round, "one bare commit");
+        bare.push(baseline::bare_commit_ms(&server).await?);
+        bench.progress("flow.alone", round, &format!("one run of {STEPS} steps"));
+        ours.push(step_ms(&server).await?);
     }
     let (value, baseline) = (median(ours), median(bare));
-    Ok(Figure {
-        bench: "flow.alone",
-        value,
-        unit: "ms/step",
-        baseline,
-        ratio: value / baseline,
-        bar: 1.3,
-        at_most: true,
+    Ok(Report {
+        figures: vec![Figure {
+            bench: "flow.alone",
+            value,
+            unit: "ms/step",
+            baseline,
+            ratio: value / baseline,
+            bar: 1.3,
+            at_most: true,
+        }],
+        notes: Vec::new(),
     })
 }
 
 async fn step_ms(server: &Postgres) -> Result<f64, Box<dyn Error>> {
-    let database = server.create_database().await?;
-    let owner = Flow::builder(database.owner_url()).build().await?;
-    owner.init().await?;
-    owner.close().await?;
+    let database = fixture::database(server).await?;
     let flow_alone = Flow::builder(database.url())
         .register::<Long>()
         .build()

@@ -35,25 +35,62 @@ pub(crate) async fn set_up(server: &Postgres, url: &str) -> Result<(), Box<dyn E
     Ok(())
 }
 
-/// Steps per second of 50 steps a commit on 4 connections.
-pub(crate) async fn batched(server: &Postgres, url: &str) -> Result<f64, Box<dyn Error>> {
+/// What the loop of 50 steps a commit did.
+pub(crate) struct Batched {
+    pub(crate) steps: f64,
+    pub(crate) steps_per_second: f64,
+}
+
+/// 50 steps a commit on 4 connections.
+pub(crate) async fn batched(server: &Postgres, url: &str) -> Result<Batched, Box<dyn Error>> {
     let mut pgbench = pgbench(server, "batched.sql");
     let printed = output(pgbench.args(["-c", "4", "-j", "2"]).arg(url)).await?;
-    let commits_per_second = printed
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("tps = ")?
-                .split(' ')
-                .next()?
-                .parse::<f64>()
-                .ok()
-        })
-        .ok_or_else(|| format!("pgbench printed no rate: {printed}"))?;
-    Ok(commits_per_second * 50.0)
+    let number_after = |words: &str| {
+        printed
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix(words)?
+                    .split([' ', '/'])
+                    .next()?
+                    .parse::<f64>()
+                    .ok()
+            })
+            .ok_or_else(|| format!("pgbench did not print `{words}`: {printed}"))
+    };
+    Ok(Batched {
+        steps: number_after("number of transactions actually processed: ")? * 50.0,
+        steps_per_second: number_after("tps = ")? * 50.0,
+    })
+}
+
+/// The median latency of [`alone`] in a database of its own.
+pub(crate) async fn bare_commit_ms(server: &Postgres) -> Result<f64, Box<dyn Error>> {
+    let database = server.create_database().await?;
+    set_up(server, database.superuser_url()).await?;
+    alone(server, database.superuser_url()).await
+}
+
+/// Runs one of the benchmark's own SQL files, with a number for each of its variables.
+pub(crate) async fn run_file(
+    server: &Postgres,
+    url: &str,
+    file: &str,
+    variables: &[(&str, u64)],
+) -> Result<(), Box<dyn Error>> {
+    let mut psql = Command::new(program(server, "psql"));
+    psql.args(["-qX", "-v", "ON_ERROR_STOP=1"]);
+    for (name, value) in variables {
+        psql.arg("-v").arg(format!("{name}={value}"));
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("benches/flow")
+        .join(file);
+    output(psql.arg("-f").arg(file).arg(url)).await?;
+    Ok(())
 }
 
 /// The median latency in milliseconds of one step a commit on one connection.
-pub(crate) async fn alone(server: &Postgres, url: &str) -> Result<f64, Box<dyn Error>> {
+async fn alone(server: &Postgres, url: &str) -> Result<f64, Box<dyn Error>> {
     let folder = std::env::temp_dir().join(format!("forktex-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let mut pgbench = pgbench(server, "alone.sql");

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -132,6 +133,7 @@ async fn fill(
     if shared.suspects_ready.swap(false, Ordering::Relaxed)
         && let Some(suspect_permit) = free_permit(&shared.suspect_slot)
     {
+        let began_at = Instant::now();
         let suspects = shared
             .store
             .claim_suspect(incarnation.worker_id, definitions)
@@ -139,17 +141,18 @@ async fn fill(
         if let (Some(run), Some(permit)) = (suspects.into_iter().next(), permits.pop()) {
             let mut held = Held::under(Arc::clone(shared), incarnation, run.instance_id, run.epoch);
             held.suspect_permit = Some(suspect_permit);
-            telemetry::runs_claimed(1);
+            telemetry::runs_claimed(1, began_at.elapsed());
             executor::spawn(held, run, permit);
             return Ok(true);
         }
     }
     let limit = u32::try_from(permits.len()).unwrap_or(u32::MAX);
+    let began_at = Instant::now();
     let claimed = shared
         .store
         .claim_ready(incarnation.worker_id, definitions, limit)
         .await?;
-    telemetry::runs_claimed(claimed.len());
+    telemetry::runs_claimed(claimed.len(), began_at.elapsed());
     let is_full = claimed.len() == permits.len();
     for (run, permit) in claimed.into_iter().zip(permits) {
         let held = Held::under(
