@@ -52,8 +52,8 @@ impl Contender for Duroxide {
         open: "SELECT count(*) FROM instances i LEFT JOIN executions e USING (instance_id) \
                WHERE e.status IS DISTINCT FROM 'Completed'",
         evidence: Evidence::Kept {
-            sql: "SELECT (SELECT count(*) FROM executions WHERE status = 'Completed'), \
-                  (SELECT count(*) FROM history WHERE event_type = 'ActivityCompleted')",
+            sql: r#"SELECT (SELECT count(*) FROM executions WHERE status = 'Completed'),
+                  (SELECT count(*) FROM history WHERE event_data LIKE '%"ActivityCompleted"%')"#,
             steps_a_run: STEPS,
         },
     };

@@ -11,7 +11,7 @@ use crate::standing::{Pair, Standing, Turn, best};
 /// Our steps a second against the best rival's that keeps its steps.
 const THROUGHPUT_BAR: f64 = 15.0;
 /// Our step of a run alone against the best rival's: a third is the aim.
-const ALONE_BAR: f64 = 1.0 / 3.0;
+const ALONE_BAR: f64 = 0.33;
 
 /// Prints what came of all turns.
 pub(crate) fn print(ours: &Facts, standings: &[Standing], output: Output) {
