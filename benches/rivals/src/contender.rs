@@ -114,12 +114,23 @@ pub(crate) fn rivals() -> Vec<Entry> {
         entry::<crate::durare::Durare>(),
         entry::<crate::dbos::Dbos>(),
         entry::<crate::underway::Underway>(),
+        #[cfg(feature = "duroxide")]
         entry::<crate::duroxide::Duroxide>(),
         entry::<crate::sayiir::Sayiir>(),
         entry::<crate::apalis::Apalis>(),
         entry::<crate::graphile_worker::GraphileWorker>(),
     ]
 }
+
+/// The rivals that this program was built without, each with the reason.
+pub(crate) const LEFT_OUT: &[(&str, &str)] = if cfg!(feature = "duroxide") {
+    &[]
+} else {
+    &[(
+        "duroxide-pg",
+        "not built: it needs OpenSSL's headers; on Debian type: apt-get install -y libssl-dev pkg-config",
+    )]
+};
 
 /// The version of a package, as the lock file has it.
 pub(crate) fn version(package: &str) -> &'static str {

@@ -40,7 +40,7 @@ impl Contender for Dbos {
         durable: "a row with the step's output, after a transaction that looks for it",
         settings: Settings {
             connections: 20,
-            at_once: 64,
+            at_once: 32,
         },
         open: "SELECT count(*) FROM dbos.workflow_status WHERE status <> 'SUCCESS'",
         evidence: Evidence::Kept {

@@ -55,7 +55,7 @@ impl Contender for Durare {
         steps: Steps::Durable,
         durable: "a row with the step's output, after a transaction that looks for it",
         settings: Settings {
-            connections: 20,
+            connections: 32,
             at_once: 64,
         },
         open: "SELECT count(*) FROM dbos.workflow_status WHERE status <> 'SUCCESS'",

@@ -17,10 +17,7 @@ use crate::steps;
 const STARTERS: usize = 16;
 
 /// How long an idle dispatcher waits before it asks again; 100 ms where none is named.
-const POLL: Duration = Duration::from_millis(2);
-
-/// The variable that says how many connections its pool has; there is no other way to say so.
-pub(crate) const CONNECTIONS: &str = "DUROXIDE_PG_POOL_MAX";
+const POLL: Duration = Duration::from_millis(5);
 
 pub(crate) struct Duroxide {
     _runtime: Arc<Runtime>,

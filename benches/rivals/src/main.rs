@@ -13,6 +13,7 @@ mod child;
 mod contender;
 mod dbos;
 mod durare;
+#[cfg(feature = "duroxide")]
 mod duroxide;
 mod graphile_worker;
 mod measure;

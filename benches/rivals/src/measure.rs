@@ -11,7 +11,6 @@ use tokio::process::Command;
 
 use crate::child::{Order, Report, Task};
 use crate::contender::{Entry, Evidence, Outcome, STEPS, Settings};
-use crate::duroxide;
 
 /// How long one process may work.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -25,6 +24,9 @@ const SECONDS_AIM: f64 = 6.5;
 
 /// How often a measurement that was over too soon is made again.
 const AGAIN_MAX: usize = 3;
+
+/// The variable that says how many connections duroxide's pool has; there is no other way to say so.
+const DUROXIDE_CONNECTIONS: &str = "DUROXIDE_PG_POOL_MAX";
 
 /// Runs of the first, rough calibration.
 const ROUGH_RUNS: u64 = 200;
@@ -268,7 +270,7 @@ async fn child(player: &Player, database: &TestDatabase, task: Task) -> Outcome<
             player.entry.facts.name,
             &serde_json::to_string(&order)?,
         ])
-        .env(duroxide::CONNECTIONS, settings.connections.to_string())
+        .env(DUROXIDE_CONNECTIONS, settings.connections.to_string())
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let done = tokio::time::timeout(LIMIT, command.output())

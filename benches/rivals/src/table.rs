@@ -4,7 +4,7 @@
 use forktex_testkit::figure::{self, Figure, Output, median};
 use serde_json::json;
 
-use crate::contender::{Facts, Steps, version};
+use crate::contender::{Facts, LEFT_OUT, Steps, version};
 use crate::measure::Written;
 use crate::standing::{Pair, Standing, Turn, best};
 
@@ -108,6 +108,9 @@ fn print_notes(ours: &Facts, standings: &[Standing]) {
             println!("{} does not run: {failure}", facts.name);
         }
     }
+    for (name, reason) in LEFT_OUT {
+        println!("{name} does not run: {reason}");
+    }
     println!();
 }
 
@@ -145,6 +148,9 @@ fn print_lines(ours: &Facts, standings: &[Standing]) {
             "written_a_step": written.map(written_json),
         });
         println!("{line}");
+    }
+    for (name, reason) in LEFT_OUT {
+        println!("{}", json!({ "engine": name, "failure": reason }));
     }
 }
 
