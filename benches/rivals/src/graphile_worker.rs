@@ -74,7 +74,6 @@ impl Contender for GraphileWorker {
             .schema(SCHEMA)
             .concurrency(settings.at_once)
             .listen_os_shutdown_signals(false)
-            .poll_interval(Duration::from_millis(5))
             .define_job::<Link>();
         let options = match work {
             Work::Many => options
