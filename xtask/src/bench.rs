@@ -5,7 +5,10 @@
 use crate::error::Error;
 use crate::run::{self, Task};
 use crate::services;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
+
+/// The benchmark that is outside the workspace, since nothing of ours may depend on a rival.
+const RIVALS: &str = "rivals";
 
 /// Runs the benchmark named first, with the other arguments handed on.
 ///
@@ -17,6 +20,9 @@ pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
         list(&workspace);
         return Ok(());
     };
+    if name == RIVALS {
+        return rivals(rest);
+    }
     let Some(package) = workspace.package_of("bench", name) else {
         let known = names(&workspace)
             .into_iter()
@@ -46,12 +52,33 @@ pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
     Task::cargo(&start).arguments(rest).show()
 }
 
+/// Builds and runs the comparison with the rivals.
+fn rivals(arguments: &[String]) -> Result<(), Error> {
+    services::ensure_with_notes(&services::FOR_BENCHMARKS)?;
+    run::note("bench rivals: building in release mode; the first time takes ten minutes or more");
+    let package = ["--release", "--manifest-path", workspace::RIVALS_MANIFEST];
+    let features: &[&str] = if lacks_openssl() {
+        run::note(
+            "bench rivals: without duroxide-pg; for it type: apt-get install -y libssl-dev pkg-config",
+        );
+        &["--no-default-features"]
+    } else {
+        &[]
+    };
+    let build = [&["build"], &package[..], features].concat();
+    Task::cargo(&build).show()?;
+    let start = [&["run", "--quiet"], &package[..], features, &["--"]].concat();
+    Task::cargo(&start).arguments(arguments).show()
+}
+
+/// One rival's driver is built against the system's OpenSSL on Linux.
+fn lacks_openssl() -> bool {
+    let found = Task::program("pkg-config", &["--exists", "openssl"]).answer();
+    cfg!(target_os = "linux") && found.is_none()
+}
+
 fn list(workspace: &Workspace) {
     let names = names(workspace);
-    if names.is_empty() {
-        run::say("there are no benchmarks yet");
-        return;
-    }
     run::say("Benchmarks: cargo xtask bench <name> [--json] [..]\n");
     for (name, package) in names {
         run::say(&format!("  {name:<12} of {package}"));
@@ -66,5 +93,6 @@ fn names(workspace: &Workspace) -> Vec<(String, String)> {
     targets
         .filter(|(_, target)| target.kind == "bench")
         .map(|(package, target)| (target.name.clone(), package.name.clone()))
+        .chain([(RIVALS.to_owned(), workspace::RIVALS_MANIFEST.to_owned())])
         .collect()
 }

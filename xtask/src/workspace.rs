@@ -8,6 +8,11 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::run::Task;
 
+/// The comparison with the rivals.
+pub(crate) const RIVALS_MANIFEST: &str = "benches/rivals/Cargo.toml";
+/// The packages with lock files of their own, which `ci` does not build.
+pub(crate) const OUTSIDE: [&str; 2] = [RIVALS_MANIFEST, "tests/fuzz/Cargo.toml"];
+
 /// A member of the workspace.
 #[derive(Debug)]
 pub(crate) struct Package {

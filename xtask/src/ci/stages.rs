@@ -20,10 +20,19 @@ use super::feature_sets;
 /// The demo takes seconds; if it hangs, its takeover does not work.
 const EXAMPLE_LIMIT: Duration = Duration::from_mins(3);
 
+/// The members, and then each package outside: `--all` would take the members with it again.
 pub(super) fn format(_: &Workspace) -> Result<Outcome, Error> {
-    Task::cargo(&["fmt", "--all", "--", "--check", "--color", "never"])
-        .capture("format")
-        .map(Outcome::from)
+    const CHECK: [&str; 4] = ["--", "--check", "--color", "never"];
+    let outside = workspace::OUTSIDE.map(|manifest| vec!["--manifest-path", manifest]);
+    let mut faults = Vec::new();
+    for packages in [vec!["--all"]].into_iter().chain(outside) {
+        let task = Task::cargo(&[&["fmt"], &packages[..], &CHECK].concat());
+        let captured = task.capture("format")?;
+        if !captured.success {
+            faults.push(captured.output);
+        }
+    }
+    Ok(listed(&faults))
 }
 
 pub(super) fn tidy(_: &Workspace) -> Result<Outcome, Error> {
