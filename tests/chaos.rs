@@ -87,7 +87,7 @@ async fn murder(options: &Options) -> Outcome<ExitCode> {
             })?
             .map_err(|error| format!("round {number}: {error}; {}", again(&round)))?;
         show.round(number, &round, &report, began_at.elapsed());
-        if options.planted.is_some() && !report.violations.is_empty() {
+        if options.planted.is_some_and(|fault| report.finds(fault)) {
             break;
         }
     }
@@ -96,10 +96,10 @@ async fn murder(options: &Options) -> Outcome<ExitCode> {
 
 /// How a round is played again.
 fn again(round: &Round) -> String {
-    let planted = round.planted.as_deref();
-    let planted = planted
-        .map(|name| format!(" --planted {name}"))
-        .unwrap_or_default();
+    let planted = round
+        .planted
+        .map(|fault| format!(" --planted {}", fault.as_str()));
+    let planted = planted.unwrap_or_default();
     format!(
         "play it again with: cargo xtask chaos --seed {} --scenario {} --rounds 1{planted}",
         round.seed,

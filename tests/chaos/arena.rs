@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use forktex::db::sqlx::{self, PgPool};
 use forktex::flow::Flow;
+use forktex::flow::planted::PlantedFault;
 use forktex_testkit::{PgBouncer, Postgres, Proxy, TestDatabase};
 
 use crate::crew::{Crew, SharedCoverage};
@@ -35,14 +36,14 @@ pub(crate) struct Arena<'a> {
     pub(crate) crew: Crew,
     database: TestDatabase,
     url: String,
-    planted: Option<String>,
+    planted: Option<PlantedFault>,
 }
 
 impl<'a> Arena<'a> {
     pub(crate) async fn prepare(
         server: &'a Postgres,
         way: Way,
-        planted: Option<String>,
+        planted: Option<PlantedFault>,
         coverage: SharedCoverage,
     ) -> Outcome<Self> {
         let database = server.create_database().await?;
@@ -87,7 +88,7 @@ impl<'a> Arena<'a> {
             release,
             is_pooled: self.pooler.is_some(),
             dies_at,
-            planted: self.planted.clone(),
+            planted: self.planted.map(|fault| fault.as_str().to_owned()),
         };
         Ok(self.crew.hire(orders)?)
     }

@@ -2,7 +2,8 @@
 //! What must be so after a round, as statements that find what is not. Beside each stands what breaks it,
 //! so that a round can prove that the check would have found it.
 
-use forktex::db::sqlx::{self, AssertSqlSafe, PgConnection, PgPool};
+use forktex::db::sqlx::{self, PgConnection, PgPool};
+use forktex::flow::planted::PlantedFault;
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone)]
@@ -22,7 +23,22 @@ struct Check {
 }
 
 /// The most violations that one check tells of.
-const TOLD_MAX: usize = 20;
+const TOLD_MAX: usize = 5;
+
+/// Every entry is written by the owner of its run: what a worker without a lease still does is refused.
+const OWNED: &str = "an entry is written by the owner of its run";
+const BOOKED: &str = "what a completed node booked is there once, and nothing else is";
+const APPLIED: &str = "every signal is applied once";
+
+/// The check that a planted fault is for.
+pub(crate) fn meant_for(fault: PlantedFault) -> &'static str {
+    match fault {
+        PlantedFault::UnfencedWrite => OWNED,
+        PlantedFault::CheckpointOutsideTransaction => BOOKED,
+        PlantedFault::SignalConsumedFirst => APPLIED,
+        _ => "a check that there is not yet",
+    }
+}
 
 const CHECKS: [Check; 17] = [
     Check {
@@ -103,7 +119,7 @@ const CHECKS: [Check; 17] = [
                     FROM forktex_flow.journal WHERE kind = 11 LIMIT 1",
     },
     Check {
-        name: "what a completed node booked is there once, and nothing else is",
+        name: BOOKED,
         finds: "SELECT coalesce(booked.instance, done.instance_id::text),
                     coalesce(booked.node, done.node) || ' #' || coalesce(booked.visit, done.visit)
                     || ': booked ' || coalesce(booked.token, 'nothing')
@@ -162,7 +178,7 @@ const CHECKS: [Check; 17] = [
                     FROM forktex_flow.instance WHERE status = 'completed' LIMIT 1",
     },
     Check {
-        name: "an entry is written by the owner of its run",
+        name: OWNED,
         finds: "SELECT instance_id::text, node || ' #' || visit || ' is by '
                     || substring(payload::text FROM '~[^~]+~') || ', and the owner was '
                     || coalesce(incarnation.worker, 'nobody')
@@ -183,7 +199,7 @@ const CHECKS: [Check; 17] = [
         broken_by: "DELETE FROM forktex_flow.inbox WHERE kind = 1",
     },
     Check {
-        name: "every signal is applied once",
+        name: APPLIED,
         finds: "SELECT inbox.instance_id::text, idempotency_key || ' is '
                     || CASE WHEN is_taken THEN 'taken' ELSE 'not taken' END || ' and is in '
                     || count(journal.sequence) || ' entries'
@@ -277,26 +293,31 @@ impl Check {
 
 /// The history of a run, a line an entry.
 pub(crate) async fn history(side: &PgPool, instance: &str) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(AssertSqlSafe(
-        "SELECT format('%s  kind %s  %s #%s  attempt %s  at %s  owner %s  %s', sequence, kind, node, visit,
-                    attempt, to_char(recorded_at, 'HH24:MI:SS.MS'), coalesce(worker, 'nobody'),
-                    left(payload::text, 200))
-         FROM forktex_flow.journal LEFT JOIN public.incarnation ON worker_id = owner
-         WHERE instance_id = $1::uuid
-         UNION ALL
-         SELECT format('ledger  %s  attempt %s  at %s', token, attempt, to_char(at, 'HH24:MI:SS.MS'))
-         FROM public.ledger WHERE instance = $1
-         UNION ALL
-         SELECT format('booked  %s', token) FROM public.booked WHERE instance = $1
-         UNION ALL
-         SELECT format('active  epoch %s  owner %s  ready %s  waits on %s until %s  losses %s', epoch,
-                       worker_id, ready_at, waits_on, wake_at, losses)
-         FROM forktex_flow.active WHERE instance_id = $1::uuid
-         UNION ALL
-         SELECT format('inbox  %s  %s  %s  delivered %s  taken %s', message_id, name, idempotency_key,
-                       is_delivered, is_taken)
-         FROM forktex_flow.inbox WHERE instance_id = $1::uuid",
-    ))
+    sqlx::query_scalar(
+        "SELECT line FROM (
+             SELECT 1 AS part, sequence AS place,
+                    format('%s  kind %s  %s #%s  attempt %s  at %s  owner %s  %s', sequence, kind, node,
+                           visit, attempt, to_char(recorded_at, 'HH24:MI:SS.MS'),
+                           coalesce(worker, 'nobody'), left(payload::text, 200)) AS line
+             FROM forktex_flow.journal LEFT JOIN public.incarnation ON worker_id = owner
+             WHERE instance_id = $1::uuid
+             UNION ALL
+             SELECT 2, row_number() OVER (ORDER BY at),
+                    format('ledger  %s  attempt %s  at %s', token, attempt,
+                           to_char(at, 'HH24:MI:SS.MS'))
+             FROM public.ledger WHERE instance = $1
+             UNION ALL
+             SELECT 3, number, format('booked  %s', token) FROM public.booked WHERE instance = $1
+             UNION ALL
+             SELECT 4, 1, format('active  epoch %s  owner %s  ready %s  waits on %s until %s  losses %s',
+                                 epoch, worker_id, ready_at, waits_on, wake_at, losses)
+             FROM forktex_flow.active WHERE instance_id = $1::uuid
+             UNION ALL
+             SELECT 5, message_id, format('inbox  %s  %s  %s  delivered %s  taken %s', message_id, name,
+                                          idempotency_key, is_delivered, is_taken)
+             FROM forktex_flow.inbox WHERE instance_id = $1::uuid
+         ) AS told ORDER BY part, place LIMIT 60",
+    )
     .bind(instance)
     .fetch_all(side)
     .await

@@ -22,7 +22,7 @@ pub(crate) struct Options {
     pub(crate) rounds: u32,
     pub(crate) seed: u64,
     scenario: Option<Scenario>,
-    pub(crate) planted: Option<String>,
+    pub(crate) planted: Option<PlantedFault>,
     pub(crate) is_json: bool,
     /// Each scenario once, and each for a short time.
     is_short: bool,
@@ -59,8 +59,8 @@ impl Options {
                 "--planted" => {
                     let name = value()?;
                     let known = PlantedFault::ALL.map(PlantedFault::as_str);
-                    PlantedFault::from_name(name).ok_or(unknown("planted fault", name, &known))?;
-                    options.planted = Some(name.to_owned());
+                    let fault = PlantedFault::from_name(name);
+                    options.planted = Some(fault.ok_or(unknown("planted fault", name, &known))?);
                 }
                 other => {
                     return Err(format!(
@@ -102,7 +102,7 @@ impl Options {
                     scenario,
                     length,
                     runs,
-                    planted: self.planted.clone(),
+                    planted: self.planted,
                     proves_checks: number == 0,
                     kept_in: self.kept_in.clone(),
                 }
@@ -112,7 +112,7 @@ impl Options {
 
     /// A planted fault is looked for where it shows.
     fn scenario_of(&self, seed: u64, number: u32) -> Scenario {
-        match self.planted.as_deref().and_then(PlantedFault::from_name) {
+        match self.planted {
             None => Scenario::of(seed),
             Some(PlantedFault::UnfencedWrite) => Scenario::Zombies,
             Some(_) if number % 3 == 2 => Scenario::Zombies,

@@ -7,12 +7,13 @@ use std::time::Duration;
 use fastrand::Rng;
 use forktex::db::sqlx::{self, PgPool};
 use forktex::flow::failpoint;
+use forktex::flow::planted::PlantedFault;
 use forktex_testkit::Postgres;
 use tokio::time::{Instant, sleep};
 
 use crate::arena::{Arena, Outcome};
 use crate::crew::SharedCoverage;
-use crate::judge::{Violation, blind_checks, history, judge};
+use crate::judge::{Violation, blind_checks, history, judge, meant_for};
 use crate::ledger::patiently;
 use crate::scenario::{Murderer, Scenario};
 use crate::worker::Release;
@@ -37,7 +38,7 @@ pub(crate) struct Round {
     /// How long the murders take.
     pub(crate) length: Duration,
     pub(crate) runs: u32,
-    pub(crate) planted: Option<String>,
+    pub(crate) planted: Option<PlantedFault>,
     /// Whether to prove that each check would find what it is for.
     pub(crate) proves_checks: bool,
     /// Where what tells of a violation is kept.
@@ -56,8 +57,18 @@ pub(crate) struct Report {
     pub(crate) histories: Vec<String>,
 }
 
+impl Report {
+    /// Whether the check found something that the fault is for.
+    pub(crate) fn finds(&self, fault: PlantedFault) -> bool {
+        let check = meant_for(fault);
+        self.violations
+            .iter()
+            .any(|violation| violation.check == check)
+    }
+}
+
 /// The most runs whose history is told.
-const HISTORIES_MAX: usize = 3;
+const HISTORIES_MAX: usize = 2;
 
 impl Round {
     pub(crate) async fn play(
@@ -66,7 +77,7 @@ impl Round {
         coverage: SharedCoverage,
     ) -> Outcome<Report> {
         let way = self.scenario.way();
-        let mut arena = Arena::prepare(server, way, self.planted.clone(), coverage).await?;
+        let mut arena = Arena::prepare(server, way, self.planted, coverage).await?;
         let has_two = self.scenario.has_two();
         arena.assign(self.length, self.runs, has_two).await?;
         let delaying = tokio::spawn(delay_schedule(arena.side.clone(), self.length / 3));
@@ -79,10 +90,10 @@ impl Round {
             plan,
         };
         murderer.hurt(self.scenario).await?;
-        delaying.abort();
 
         let healed_at = Instant::now();
         self.heal(&mut arena).await?;
+        delaying.await?;
         let mut violations = settle(&arena).await?;
         let settled_in = healed_at.elapsed();
         violations.extend(left_in_transaction(&arena.side).await?);
@@ -166,7 +177,7 @@ impl Round {
 
     /// Where workers are to die, the first last. The seeds share the points among them.
     fn plan(&self, rng: &mut Rng) -> Vec<(String, u32)> {
-        let points: Vec<String> = match self.planted.as_deref() {
+        let points: Vec<String> = match self.planted {
             // Between what the fault has torn apart.
             Some(_) => [
                 "before.commit_batch",
@@ -202,20 +213,28 @@ impl Round {
 /// How many points one round is to come by.
 const POINTS_A_ROUND: u32 = 12;
 
+/// Makes the schedule late as soon as a worker has brought it, so that several ticks are caught up with.
 async fn delay_schedule(side: PgPool, after: Duration) {
     sleep(after).await;
-    let late = patiently(|| async {
-        sqlx::query(
-            "UPDATE forktex_flow.schedule
-             SET next_fire_at = next_fire_at - $1 * interval '1 minute'
-             WHERE workflow_name = 'chaos.tick' AND next_fire_at > now()",
-        )
-        .bind(LATE_MINUTES)
-        .execute(&side)
-        .await
-    });
-    if let Err(error) = late.await {
-        tracing::warn!(%error, "the schedule is not late");
+    loop {
+        let late = patiently(|| async {
+            sqlx::query(
+                "UPDATE forktex_flow.schedule
+                 SET next_fire_at = next_fire_at - $1 * interval '1 minute'
+                 WHERE workflow_name = 'chaos.tick' AND next_fire_at > now()",
+            )
+            .bind(LATE_MINUTES)
+            .execute(&side)
+            .await
+        });
+        match late.await {
+            Ok(done) if done.rows_affected() == 0 => sleep(POLL).await,
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, "the schedule is not late");
+                return;
+            }
+        }
     }
 }
 

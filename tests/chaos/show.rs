@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use forktex::flow::failpoint;
+use forktex::flow::planted::PlantedFault;
 use serde_json::json;
 
 use crate::again;
@@ -17,10 +18,12 @@ use crate::scenario::Scenario;
 
 pub(crate) struct Show {
     is_json: bool,
-    planted: Option<String>,
+    planted: Option<PlantedFault>,
     rows: Vec<Row>,
     rounds: u32,
     violations: usize,
+    /// Whether the check that the planted fault is for has found it.
+    is_found: bool,
 }
 
 /// What came of all rounds of one scenario.
@@ -38,17 +41,18 @@ impl Show {
     pub(crate) fn new(options: &Options) -> Self {
         let show = Self {
             is_json: options.is_json,
-            planted: options.planted.clone(),
+            planted: options.planted,
+            is_found: false,
             rows: Vec::new(),
             rounds: 0,
             violations: 0,
         };
         if !show.is_json {
             let count = options.rounds().len();
-            let planted = options.planted.as_deref();
-            let planted = planted
-                .map(|name| format!(", planted: {name}"))
-                .unwrap_or_default();
+            let planted = options
+                .planted
+                .map(|fault| format!(", planted: {}", fault.as_str()));
+            let planted = planted.unwrap_or_default();
             println!("chaos: {count} rounds from seed {}{planted}", options.seed);
         }
         show
@@ -57,6 +61,7 @@ impl Show {
     pub(crate) fn round(&mut self, number: u32, round: &Round, report: &Report, took: Duration) {
         self.rounds = number;
         self.violations += report.violations.len();
+        self.is_found |= self.planted.is_some_and(|fault| report.finds(fault));
         self.add(round, report);
         if self.is_json {
             self.round_as_json(number, round, report, took);
@@ -101,7 +106,7 @@ impl Show {
             "{}",
             json!({
                 "round": number, "seed": round.seed, "scenario": round.scenario.name(),
-                "planted": self.planted, "seconds": took.as_secs_f32(), "runs": report.runs,
+                "planted": self.planted.map(PlantedFault::as_str), "seconds": took.as_secs_f32(), "runs": report.runs,
                 "entries": report.entries, "bodies": report.bodies, "deaths": report.deaths,
                 "settled_seconds": report.settled_in.as_secs_f32(), "violations": violations,
             })
@@ -145,7 +150,10 @@ impl Show {
         let reached = of(|seen| seen.reached > 0);
         let died = of(|seen| seen.died > 0);
         let spared = of(|seen| seen.reached > 0 && seen.died == 0);
-        let has_passed = (self.violations == 0) == self.planted.is_none();
+        let has_passed = match self.planted {
+            None => self.violations == 0,
+            Some(_) => self.is_found,
+        };
         if self.is_json {
             println!(
                 "{}",
@@ -165,6 +173,10 @@ impl Show {
             );
             if !spared.is_empty() {
                 println!("none died at: {}", spared.join(", "));
+            }
+            let far = of(|seen| seen.reached == 0);
+            if !far.is_empty() {
+                println!("no worker came to: {}", far.join(", "));
             }
             println!("{}", self.verdict());
         }
@@ -196,11 +208,19 @@ impl Show {
 
     fn verdict(&self) -> String {
         let (rounds, checks) = (self.rounds, judge::count());
-        match (&self.planted, self.violations) {
-            (None, 0) => format!("chaos: {rounds} rounds, {checks} checks each, no violation"),
-            (None, count) => format!("chaos: {count} violations in {rounds} rounds"),
-            (Some(name), 0) => format!("chaos: {name} was NOT found in {rounds} rounds"),
-            (Some(name), _) => format!("chaos: {name} was found in round {rounds}"),
+        match self.planted {
+            None if self.violations == 0 => {
+                format!("chaos: {rounds} rounds, {checks} checks each, no violation")
+            }
+            None => format!("chaos: {} violations in {rounds} rounds", self.violations),
+            Some(fault) => {
+                let (name, check) = (fault.as_str(), judge::meant_for(fault));
+                if self.is_found {
+                    format!("chaos: {name} was found in round {rounds}, by: {check}")
+                } else {
+                    format!("chaos: {name} was NOT found in {rounds} rounds, by: {check}")
+                }
+            }
         }
     }
 }

@@ -140,7 +140,8 @@ pub(crate) const CHILDREN: usize = 5;
 #[step(max_attempts = 40, backoff = ["20ms"])]
 async fn branch(ctx: &Ctx, state: &Journey, ledger: Resource<Ledger>) -> StepResult<JourneyUpdate> {
     let token = ledger.note_resumed(ctx).await?;
-    let states: Vec<Journey> = (1..CHILDREN).map(|number| journey(format!("{} {number}", state.key)))
+    let states: Vec<Journey> = (1..CHILDREN)
+        .map(|number| journey(format!("{} {number}", state.key)))
         .collect();
     let mapped = ctx.map(Leaf, states).concurrency(2).await?;
     let single = ctx.spawn(Leaf, journey(format!("{} 0", state.key))).await?;

@@ -66,12 +66,15 @@ impl WatchedStore {
     }
 }
 
-/// What the fault makes of some checkpoints, in the place of `$checkpoints`.
+/// What the fault makes of some checkpoints, in their place.
 macro_rules! spoiled {
     ($self:ident, $checkpoints:ident) => {
         #[cfg(feature = "planted-faults")]
         let spoiled = match ($self.planted.as_ref(), $self.inner.database()) {
-            (Some(planted), Some(db)) => planted.spoil(&db, $checkpoints).await?,
+            (Some(planted), Some(db)) => {
+                let mut connection = db.pool().acquire().await?;
+                planted.spoil(&mut connection, $checkpoints).await?
+            }
             _ => std::borrow::Cow::Borrowed($checkpoints),
         };
         #[cfg(feature = "planted-faults")]
@@ -189,11 +192,16 @@ hand_on! {
             checkpoint: &Checkpoint,
         ) -> Result<Committed, DbError> {
             let checkpoints = std::slice::from_ref(checkpoint);
-            spoiled!(self, checkpoints);
             #[cfg(feature = "planted-faults")]
-            if let Some(planted) = &self.planted {
-                planted.split(transaction).await?;
-            }
+            let spoiled = match &self.planted {
+                Some(planted) => {
+                    planted.split(transaction).await?;
+                    planted.spoil(transaction.connection(), checkpoints).await?
+                }
+                None => std::borrow::Cow::Borrowed(checkpoints),
+            };
+            #[cfg(feature = "planted-faults")]
+            let checkpoints: &[Checkpoint] = &spoiled;
             hit!("before", commit_in);
             let answer = self.inner.commit_in(transaction, &checkpoints[0]).await;
             hit!("after", commit_in);

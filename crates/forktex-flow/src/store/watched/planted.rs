@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use forktex_db::sqlx::{self, AssertSqlSafe, SqlSafeStr as _, SqlStr};
-use forktex_db::{Db, DbError, Transaction, rename_schema};
+use forktex_db::sqlx::{self, AssertSqlSafe, PgConnection, SqlSafeStr as _, SqlStr};
+use forktex_db::{DbError, Transaction, rename_schema};
 
 use crate::identifier::Epoch;
 use crate::planted::PlantedFault;
@@ -20,23 +20,24 @@ pub(super) struct Planted {
 }
 
 impl Planted {
-    /// What is to be committed instead of the checkpoints.
+    /// What is to be committed instead of the checkpoints. The connection is one that is there already,
+    /// where there is one: more than a pool has must not be wanted.
     pub(super) async fn spoil<'a>(
         &self,
-        db: &Db,
+        connection: &mut PgConnection,
         checkpoints: &'a [Checkpoint],
     ) -> Result<Cow<'a, [Checkpoint]>, DbError> {
         match self.fault {
             PlantedFault::UnfencedWrite => {
                 let mut unfenced = checkpoints.to_vec();
                 for checkpoint in &mut unfenced {
-                    self.overtake(db, checkpoint).await?;
+                    self.overtake(connection, checkpoint).await?;
                 }
                 Ok(Cow::Owned(unfenced))
             }
             PlantedFault::SignalConsumedFirst => {
                 for checkpoint in checkpoints {
-                    self.consume(db, checkpoint).await?;
+                    self.consume(connection, checkpoint).await?;
                 }
                 Ok(Cow::Borrowed(checkpoints))
             }
@@ -55,11 +56,15 @@ impl Planted {
     }
 
     /// Writes under whatever epoch the run has now.
-    async fn overtake(&self, db: &Db, checkpoint: &mut Checkpoint) -> Result<(), DbError> {
+    async fn overtake(
+        &self,
+        connection: &mut PgConnection,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<(), DbError> {
         let present: Option<i64> =
             sqlx::query_scalar(self.in_schema(include_str!("sql/present_epoch.sql"))?)
                 .bind(checkpoint.instance_id.0)
-                .fetch_optional(db.pool())
+                .fetch_optional(connection)
                 .await?;
         if let Some(present) = present {
             checkpoint.epoch = Epoch(present);
@@ -67,7 +72,11 @@ impl Planted {
         Ok(())
     }
 
-    async fn consume(&self, db: &Db, checkpoint: &Checkpoint) -> Result<(), DbError> {
+    async fn consume(
+        &self,
+        connection: &mut PgConnection,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), DbError> {
         for message in checkpoint
             .entries
             .iter()
@@ -76,7 +85,7 @@ impl Planted {
             sqlx::query(self.in_schema(include_str!("sql/take_message.sql"))?)
                 .bind(checkpoint.instance_id.0)
                 .bind(message.0)
-                .execute(db.pool())
+                .execute(&mut *connection)
                 .await?;
         }
         Ok(())
