@@ -369,7 +369,9 @@ async fn a_signal_in_a_transaction_that_rolls_back_was_never_sent() {
 }
 
 /// The second attempt is under way while it waits; that it was due once does not wake it.
-async fn a_later_attempt_that_waits_for_a_signal_is_woken_by_nothing_else(world: &impl Stage) {
+#[tokio::test]
+async fn a_later_attempt_that_waits_for_a_signal_is_woken_by_nothing_else() {
+    let world = World::create().await;
     let cast = Cast::default().on("only", |ctx, _| async move {
         if ctx.attempt() == 1 {
             return Err(StepError::new("the first attempt fails"));
@@ -399,7 +401,6 @@ async fn a_later_attempt_that_waits_for_a_signal_is_woken_by_nothing_else(world:
 }
 
 on_both_stores! {
-    a_later_attempt_that_waits_for_a_signal_is_woken_by_nothing_else,
     c27_a_graph_starts_at_its_entry_and_a_signal_leads_it_to_its_terminal,
     c29_c30_c31_early_signals_are_taken_on_arrival_the_oldest_first_one_each,
     of_a_signal_and_a_time_the_first_decides,
