@@ -171,8 +171,9 @@ fn about(number: u32, has_two: bool) -> Vec<Errand> {
             let post = run("post", "post");
             let words = ["one", "two"].map(|word| format!("{word}-{number}"));
             let tell = |word: &String| Errand::Tell(post.clone(), word.clone());
+            let other = Errand::TellInTransaction(post.clone(), words[1].clone());
             // One is told twice, under one key.
-            vec![tell(&words[0]), tell(&words[1]), tell(&words[0])]
+            vec![tell(&words[0]), other, tell(&words[0])]
         }
         4 => {
             let bear = run("bear", "bear");

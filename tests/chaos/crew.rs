@@ -31,6 +31,10 @@ pub(crate) struct Seen {
 }
 
 impl Coverage {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Of one point.
     pub(crate) fn of(&self, point: &str) -> Seen {
         self.0.get(point).copied().unwrap_or_default()

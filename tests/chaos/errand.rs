@@ -22,6 +22,8 @@ pub(crate) enum Errand {
     StartInTransaction(Wanted),
     /// Send it a word with this key.
     Tell(Wanted, String),
+    /// The same, with a row of the service in the same transaction.
+    TellInTransaction(Wanted, String),
     Cancel(Wanted),
     /// Cancel it, and undo what it did.
     Undo(Wanted),
@@ -127,6 +129,22 @@ impl Runner {
                     Err(SignalError::AlreadyTerminal { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
+            }
+            Errand::TellInTransaction(wanted, key) => {
+                let run = self.start(wanted).await?;
+                let telling = self.db.transaction(async |tx| -> Result<(), FlowError> {
+                    let word = run.send(Word { amount: 1 }).idempotency_key(key);
+                    match word.in_transaction(tx).await {
+                        Ok(_) => {}
+                        Err(SignalError::AlreadyTerminal { .. }) => return Ok(()),
+                        Err(error) => return Err(error.into()),
+                    }
+                    insert_answer(tx.connection(), number, wanted, &run, Some(key))
+                        .await
+                        .map_err(DbError::from)?;
+                    Ok(())
+                });
+                telling.await?;
             }
             Errand::Cancel(wanted) => {
                 let run = self.start(wanted).await?;

@@ -17,14 +17,18 @@ const SHORT_LENGTH: Duration = Duration::from_secs(3);
 const SHORT_RUNS: u32 = 96;
 const ROUNDS: u32 = 10;
 
+const OPTIONS: &str = "--rounds N, --seed S, --scenario NAME[,NAME..], --planted NAME, --short, \
+                       --json, --keep FOLDER";
+
 #[derive(Debug)]
 pub(crate) struct Options {
-    pub(crate) rounds: u32,
+    rounds: Option<u32>,
     pub(crate) seed: u64,
-    scenario: Option<Scenario>,
+    /// In turn; none where the seed says.
+    scenarios: Vec<Scenario>,
     pub(crate) planted: Option<PlantedFault>,
     pub(crate) is_json: bool,
-    /// Each scenario once, and each for a short time.
+    /// Whether each round is a short one.
     is_short: bool,
     pub(crate) kept_in: PathBuf,
 }
@@ -33,9 +37,9 @@ impl Options {
     pub(crate) fn read(arguments: &[String]) -> Result<Self, String> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let mut options = Self {
-            rounds: ROUNDS,
+            rounds: None,
             seed: since.map_or(0, |since| since.as_secs() % 1_000_000),
-            scenario: None,
+            scenarios: Vec::new(),
             planted: None,
             is_json: false,
             is_short: false,
@@ -47,14 +51,16 @@ impl Options {
             match word {
                 "--json" => options.is_json = true,
                 "--short" => options.is_short = true,
-                "--rounds" => options.rounds = number(word, value()?)?,
+                "--rounds" => options.rounds = Some(number(word, value()?)?),
                 "--seed" => options.seed = number(word, value()?)?,
                 "--keep" => options.kept_in = PathBuf::from(value()?),
                 "--scenario" => {
-                    let name = value()?;
-                    let known = Scenario::ALL.map(Scenario::name);
-                    let scenario = Scenario::from_name(name);
-                    options.scenario = Some(scenario.ok_or(unknown("scenario", name, &known))?);
+                    for name in value()?.split(',') {
+                        let known = Scenario::ALL.map(Scenario::name);
+                        let scenario = Scenario::from_name(name);
+                        let scenario = scenario.ok_or(unknown("scenario", name, &known))?;
+                        options.scenarios.push(scenario);
+                    }
                 }
                 "--planted" => {
                     let name = value()?;
@@ -63,17 +69,11 @@ impl Options {
                     options.planted = Some(fault.ok_or(unknown("planted fault", name, &known))?);
                 }
                 other => {
-                    return Err(format!(
-                        "`{other}` is not an option; there are --rounds N, --seed S, --scenario NAME, --planted NAME, --short, --json, --keep FOLDER"
-                    ));
+                    return Err(format!("`{other}` is not an option; there are {OPTIONS}"));
                 }
             }
         }
         Ok(options)
-    }
-
-    pub(crate) fn is_short_tour(&self) -> bool {
-        self.is_short && self.scenario.is_none() && self.planted.is_none()
     }
 
     /// The rounds to be played.
@@ -83,23 +83,16 @@ impl Options {
         } else {
             (LENGTH, RUNS)
         };
-        let count = if self.is_short_tour() {
-            u32::try_from(Scenario::ALL.len()).unwrap_or(u32::MAX)
-        } else {
-            self.rounds
+        let each_once = match self.scenarios.len() {
+            0 => ROUNDS,
+            count => u32::try_from(count).unwrap_or(ROUNDS),
         };
-        (0..count)
+        (0..self.rounds.unwrap_or(each_once))
             .map(|number| {
                 let seed = self.seed + u64::from(number);
-                let scenario = if self.is_short_tour() {
-                    Scenario::ALL[number as usize]
-                } else {
-                    self.scenario
-                        .unwrap_or_else(|| self.scenario_of(seed, number))
-                };
                 Round {
                     seed,
-                    scenario,
+                    scenario: self.scenario_of(seed, number),
                     length,
                     runs,
                     planted: self.planted,
@@ -112,6 +105,9 @@ impl Options {
 
     /// A planted fault is looked for where it shows.
     fn scenario_of(&self, seed: u64, number: u32) -> Scenario {
+        if !self.scenarios.is_empty() {
+            return self.scenarios[number as usize % self.scenarios.len()];
+        }
         match self.planted {
             None => Scenario::of(seed),
             Some(PlantedFault::UnfencedWrite) => Scenario::Zombies,

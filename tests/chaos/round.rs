@@ -12,7 +12,7 @@ use forktex_testkit::Postgres;
 use tokio::time::{Instant, sleep};
 
 use crate::arena::{Arena, Outcome};
-use crate::crew::SharedCoverage;
+use crate::crew::{SharedCoverage, locked};
 use crate::judge::{Violation, blind_checks, history, judge, meant_for};
 use crate::ledger::patiently;
 use crate::scenario::{Murderer, Scenario};
@@ -21,7 +21,9 @@ use crate::worker::Release;
 /// How long all may take to come to rest after the last murder.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 /// After how long without a new entry in any journal what still lives is taken to be stuck.
-const STUCK_AFTER: Duration = Duration::from_secs(12);
+const STUCK_AFTER: Duration = Duration::from_secs(15);
+/// The same where a fault is planted, and something is likely to be.
+const STUCK_AFTER_FAULT: Duration = Duration::from_secs(6);
 /// How long a connection may stay in a transaction when everything has ended.
 const IDLE_LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
@@ -77,12 +79,13 @@ impl Round {
         coverage: SharedCoverage,
     ) -> Outcome<Report> {
         let way = self.scenario.way();
-        let mut arena = Arena::prepare(server, way, self.planted, coverage).await?;
+        let shared = SharedCoverage::clone(&coverage);
+        let mut arena = Arena::prepare(server, way, self.planted, shared).await?;
         let has_two = self.scenario.has_two();
         arena.assign(self.length, self.runs, has_two).await?;
         let delaying = tokio::spawn(delay_schedule(arena.side.clone(), self.length / 3));
         let mut rng = Rng::with_seed(self.seed);
-        let plan = self.plan(&mut rng);
+        let plan = self.plan(&mut rng, &coverage);
         let mut murderer = Murderer {
             arena: &mut arena,
             rng,
@@ -94,7 +97,7 @@ impl Round {
         let healed_at = Instant::now();
         self.heal(&mut arena).await?;
         delaying.await?;
-        let mut violations = settle(&arena).await?;
+        let mut violations = settle(&arena, self.stuck_after()).await?;
         let settled_in = healed_at.elapsed();
         violations.extend(left_in_transaction(&arena.side).await?);
         if !arena.crew.dismiss_all().await {
@@ -157,6 +160,13 @@ impl Round {
         })
     }
 
+    fn stuck_after(&self) -> Duration {
+        match self.planted {
+            Some(_) => STUCK_AFTER_FAULT,
+            None => STUCK_AFTER,
+        }
+    }
+
     async fn heal(&self, arena: &mut Arena<'_>) -> Outcome<()> {
         arena.proxy.unblock();
         arena.proxy.unmute();
@@ -175,8 +185,9 @@ impl Round {
         Ok(())
     }
 
-    /// Where workers are to die, the first last. The seeds share the points among them.
-    fn plan(&self, rng: &mut Rng) -> Vec<(String, u32)> {
+    /// Where workers are to die, the first last. The seeds share the points among them; of those, the
+    /// points come first where none has died yet, and last those that no worker came to so far.
+    fn plan(&self, rng: &mut Rng, coverage: &SharedCoverage) -> Vec<(String, u32)> {
         let points: Vec<String> = match self.planted {
             // Between what the fault has torn apart.
             Some(_) => [
@@ -195,6 +206,11 @@ impl Round {
                 let places = points.len() as u64;
                 let first = self.scenario.ordinal(self.seed) * u64::from(POINTS_A_ROUND) % places;
                 points.rotate_left(usize::try_from(first).unwrap_or_default());
+                let coverage = locked(coverage);
+                points.sort_by_key(|point| {
+                    let seen = coverage.of(point);
+                    (seen.reached == 0 && !coverage.is_empty(), seen.died > 0)
+                });
                 points
             }
         };
@@ -239,7 +255,7 @@ async fn delay_schedule(side: PgPool, after: Duration) {
 }
 
 /// Waits until nothing is left to be done. What is stuck is for the checks to tell.
-async fn settle(arena: &Arena<'_>) -> Outcome<Vec<Violation>> {
+async fn settle(arena: &Arena<'_>, stuck_after: Duration) -> Outcome<Vec<Violation>> {
     let deadline = Instant::now() + SETTLE_LIMIT;
     let (mut entries_known, mut moved_at) = (0, Instant::now());
     let mut is_clock_off = false;
@@ -268,7 +284,7 @@ async fn settle(arena: &Arena<'_>) -> Outcome<Vec<Violation>> {
             continue;
         }
         let now = Instant::now();
-        if now > deadline || now > moved_at + STUCK_AFTER {
+        if now > deadline || now > moved_at + stuck_after {
             let what = format!("{open} runs and errands are left, and nothing moves any more");
             return Ok(vec![Violation {
                 check: "all comes to rest",

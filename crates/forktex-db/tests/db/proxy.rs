@@ -65,6 +65,40 @@ async fn transactions_share_server_connections_behind_a_pooler() {
     assert_eq!(notes.ids().await.len(), 200);
 }
 
+/// Outside a transaction of the caller's, each statement comes to one server connection all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn single_statements_share_server_connections_behind_a_pooler() {
+    let notes = Notes::create().await;
+    let bouncer = PgBouncer::start(notes.database.direct(), 2).await.unwrap();
+    let mut tasks = Vec::new();
+    for client in 0..5_i64 {
+        let db = connect(&bouncer, &notes).await;
+        for task in 0..4_i64 {
+            let db = db.clone();
+            tasks.push(tokio::spawn(async move {
+                for round in 0..10_i64 {
+                    let id = client * 1000 + task * 100 + round;
+                    let done = sqlx::query("INSERT INTO app.note (id, text) VALUES ($1, 'a note')")
+                        .bind(id)
+                        .execute(db.single())
+                        .await?;
+                    assert_eq!(done.rows_affected(), 1);
+                    let read: i64 = sqlx::query_scalar("SELECT id FROM app.note WHERE id = $1")
+                        .bind(id)
+                        .fetch_one(db.single())
+                        .await?;
+                    assert_eq!(read, id);
+                }
+                Ok::<_, DbError>(())
+            }));
+        }
+    }
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(notes.ids().await.len(), 200);
+}
+
 async fn write_and_read(tx: &mut Transaction, id: i64) -> Result<(), DbError> {
     let limit: String = sqlx::query_scalar("SELECT current_setting('statement_timeout')")
         .fetch_one(tx.connection())
