@@ -65,8 +65,9 @@ fn work(orders: &str) -> Result<ExitCode, String> {
             .with_ansi(false)
             .init();
     }
-    let orders = serde_json::from_str(orders).map_err(|error| format!("orders: {error}"))?;
-    worker::run(orders).map(|()| ExitCode::SUCCESS)
+    let orders: worker::Orders =
+        serde_json::from_str(orders).map_err(|error| format!("orders: {error}"))?;
+    worker::run(&orders).map(|()| ExitCode::SUCCESS)
 }
 
 #[tokio::main]

@@ -10,7 +10,7 @@ use forktex::flow::prelude::*;
 use uuid::Uuid;
 
 /// How long a statement beside the flow is tried again while the server is away.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The tables, and what notes who owned a run when an entry of its journal was written.

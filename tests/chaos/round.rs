@@ -19,7 +19,7 @@ use crate::scenario::{Murderer, Scenario};
 use crate::worker::Release;
 
 /// How long all may take to come to rest after the last murder.
-const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+const SETTLE_LIMIT: Duration = Duration::from_mins(1);
 /// After how long without a new entry in any journal what still lives is taken to be stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(15);
 /// The same where a fault is planted, and something is likely to be.
@@ -188,43 +188,39 @@ impl Round {
     /// Where workers are to die, the first last. The seeds share the points among them; of those, the
     /// points come first where none has died yet, and last those that no worker came to so far.
     fn plan(&self, rng: &mut Rng, coverage: &SharedCoverage) -> Vec<(String, u32)> {
-        let points: Vec<String> = match self.planted {
-            // Between what the fault has torn apart.
-            Some(_) => [
-                "before.commit_batch",
-                "before.commit_in",
-                "before.commit_alone",
-                "after.commit_in",
-            ]
-            .repeat(10)
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
-            None => {
-                let mut points: Vec<String> =
-                    failpoint::points().into_iter().map(str::to_owned).collect();
-                let places = points.len() as u64;
-                let first = self.scenario.ordinal(self.seed) * u64::from(POINTS_A_ROUND) % places;
-                points.rotate_left(usize::try_from(first).unwrap_or_default());
-                let coverage = locked(coverage);
-                points.sort_by_key(|point| {
-                    let seen = coverage.of(point);
-                    (seen.reached == 0 && !coverage.is_empty(), seen.died > 0)
-                });
-                points
-            }
+        let points = if self.planted.is_some() {
+            SPOILED.repeat(10)
+        } else {
+            let mut points = failpoint::points();
+            let places = points.len() as u64;
+            let first = self.scenario.ordinal(self.seed) * u64::from(POINTS_A_ROUND) % places;
+            points.rotate_left(usize::try_from(first).unwrap_or_default());
+            let coverage = locked(coverage);
+            points.sort_by_key(|point| {
+                let seen = coverage.of(point);
+                (seen.reached == 0 && !coverage.is_empty(), seen.died > 0)
+            });
+            points
         };
         let mut plan: Vec<(String, u32)> = points
             .into_iter()
             .map(|point| {
                 let time = if rng.bool() { 1 } else { rng.u32(2..=20) };
-                (point, time)
+                (point.to_owned(), time)
             })
             .collect();
         plan.reverse();
         plan
     }
 }
+
+/// Between what a planted fault has torn apart.
+const SPOILED: [&str; 4] = [
+    "before.commit_batch",
+    "before.commit_in",
+    "before.commit_alone",
+    "after.commit_in",
+];
 
 /// How many points one round is to come by.
 const POINTS_A_ROUND: u32 = 12;

@@ -51,7 +51,7 @@ pub(crate) const STOP: &str = "stop";
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The whole life of a worker.
-pub(crate) fn run(orders: Orders) -> Result<(), String> {
+pub(crate) fn run(orders: &Orders) -> Result<(), String> {
     let stop = Arc::new(Notify::new());
     listen(Arc::clone(&stop));
     watch_points(orders.dies_at.clone());
@@ -61,8 +61,8 @@ pub(crate) fn run(orders: Orders) -> Result<(), String> {
         .build()
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let db = connect(&orders).await;
-        let flow = build(&orders, &db).await?;
+        let db = connect(orders).await;
+        let flow = build(orders, &db).await?;
         while let Err(error) = flow.start_driver().await {
             tracing::debug!(%error, "cannot start the driver; trying again");
             tokio::time::sleep(PAUSE).await;

@@ -8,6 +8,7 @@ use forktex_db::sqlx::{self, AssertSqlSafe, PgConnection, SqlSafeStr as _, SqlSt
 use forktex_db::{DbError, Transaction, rename_schema};
 
 use crate::identifier::Epoch;
+use crate::instance::journal::Entry;
 use crate::planted::PlantedFault;
 use crate::store::Checkpoint;
 use crate::store::postgres::statement::DEFAULT_SCHEMA;
@@ -77,11 +78,7 @@ impl Planted {
         connection: &mut PgConnection,
         checkpoint: &Checkpoint,
     ) -> Result<(), DbError> {
-        for message in checkpoint
-            .entries
-            .iter()
-            .filter_map(|entry| entry.message())
-        {
+        for message in checkpoint.entries.iter().filter_map(Entry::message) {
             sqlx::query(self.in_schema(include_str!("sql/take_message.sql"))?)
                 .bind(checkpoint.instance_id.0)
                 .bind(message.0)
