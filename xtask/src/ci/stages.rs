@@ -216,8 +216,8 @@ pub(super) fn chaos(workspace: &Workspace) -> Result<Outcome, Error> {
         }
     }
     Ok(Outcome {
-        counts,
         notes,
+        counts,
         ..Outcome::of(faults.is_empty(), faults.join("\n"))
     })
 }
