@@ -98,8 +98,10 @@ impl<'a> Arena<'a> {
     pub(crate) async fn assign(&self, length: Duration, runs: u32, has_two: bool) -> Outcome<u32> {
         let mut errands: Vec<(u32, Errand)> = Vec::new();
         for number in 0..runs {
+            // A fault of signals shows where there are many.
+            let about_signals = self.planted == Some(PlantedFault::SignalConsumedFirst);
             errands.extend(
-                about(number, has_two)
+                about(number, about_signals, has_two)
                     .into_iter()
                     .map(|errand| (number, errand)),
             );
@@ -158,13 +160,13 @@ impl<'a> Arena<'a> {
 }
 
 /// What is wanted of the run of this number.
-fn about(number: u32, has_two: bool) -> Vec<Errand> {
+fn about(number: u32, about_signals: bool, has_two: bool) -> Vec<Errand> {
     let run = |workflow: &str, key: &str| Wanted {
         workflow: format!("chaos.{workflow}"),
         version: 1,
         key: format!("{key}-{number}"),
     };
-    match number % 12 {
+    match if about_signals { 2 } else { number % 12 } {
         0 => vec![Errand::Start(run("fan", "fan"))],
         1 => vec![Errand::Start(run("saga", "saga"))],
         2 | 3 => {
