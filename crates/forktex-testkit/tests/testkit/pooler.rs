@@ -2,7 +2,15 @@
 //! A pooler in front of a database.
 
 use forktex_testkit::{PgBouncer, TestDatabase};
-use sqlx::{Connection as _, PgConnection};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, PgConnection};
+
+/// Without the start-up parameter that poolers refuse.
+async fn connect(url: &str) -> PgConnection {
+    let options: PgConnectOptions = url.parse().unwrap();
+    let options = options.extra_float_digits(None);
+    options.connect().await.unwrap()
+}
 
 #[tokio::test]
 async fn clients_share_the_poolers_connections_and_come_back_after_its_death() {
@@ -11,7 +19,7 @@ async fn clients_share_the_poolers_connections_and_come_back_after_its_death() {
     let url = pooler.url_through(database.url()).unwrap();
     let mut clients = Vec::new();
     for _ in 0..3 {
-        clients.push(PgConnection::connect(&url).await.unwrap());
+        clients.push(connect(&url).await);
     }
     let mut backends = Vec::new();
     for client in &mut clients {
@@ -26,5 +34,5 @@ async fn clients_share_the_poolers_connections_and_come_back_after_its_death() {
         .execute(&mut clients[0])
         .await
         .unwrap_err();
-    PgConnection::connect(&url).await.unwrap();
+    connect(&url).await;
 }
