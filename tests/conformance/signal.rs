@@ -368,6 +368,38 @@ async fn a_signal_in_a_transaction_that_rolls_back_was_never_sent() {
     flow.close().await.unwrap();
 }
 
+/// The second attempt is under way while it waits; that it was due once does not wake it.
+#[tokio::test]
+async fn a_later_attempt_that_waits_for_a_signal_is_woken_by_nothing_else() {
+    let world = World::create().await;
+    let cast = Cast::default().on("only", |ctx, _| async move {
+        if ctx.attempt() == 1 {
+            return Err(StepError::new("the first attempt fails"));
+        }
+        let told: crate::mail::Told = ctx.signal().await?;
+        Ok(Tale::update().lines([told.line]))
+    });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let run = flow.start(Solo, tale("retried")).await.unwrap();
+    let mut wakes_at = None;
+    until("it waits for a signal", async || {
+        let instance = run.refresh().await.unwrap();
+        let Some(WaitingOn::Signal { due_at, .. }) = instance.waiting_on else {
+            return false;
+        };
+        wakes_at = due_at;
+        true
+    })
+    .await;
+    assert_eq!(wakes_at, None);
+    run.send(told("told", 1)).await.unwrap();
+    assert_eq!(ended(&run).await.state.lines, ["told"]);
+    // Two attempts, and the second again with its answer.
+    assert_eq!(world.noted(run.id()).await.len(), 3);
+    flow.close().await.unwrap();
+}
+
 on_both_stores! {
     c27_a_graph_starts_at_its_entry_and_a_signal_leads_it_to_its_terminal,
     c29_c30_c31_early_signals_are_taken_on_arrival_the_oldest_first_one_each,

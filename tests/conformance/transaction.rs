@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Writes that are there if and only if the run, the signal or the checkpoint is.
 
-use forktex::db::sqlx;
+use std::time::Duration;
+
+use forktex::db::{DbOptions, sqlx};
 use forktex::flow::error::failure::StepFailureKind;
 use forktex::flow::prelude::*;
 use forktex::flow::{ReadError, StartError};
@@ -67,6 +69,45 @@ async fn parallel_members_may_each_have_a_transaction() {
     let run = flow.start(Trio, tale("sales")).await.unwrap();
     assert_eq!(ended(&run).await.state.lines, ["left", "middle", "right"]);
     assert_eq!(world.number(SALES).await, 3);
+    flow.close().await.unwrap();
+}
+
+/// A block holds a connection while a neighbour's checkpoint needs another: blocks must not take them all.
+#[tokio::test]
+async fn transactions_leave_connections_for_the_checkpoints_that_they_wait_for() {
+    const RUNS: usize = 12;
+    let world = World::create().await;
+    shop(&world).await;
+    let cast = Cast::default()
+        .on("left", |ctx, tale| async move {
+            ctx.transaction(async |tx| {
+                sqlx::query("INSERT INTO public.sale (item) VALUES ($1)")
+                    .bind(&tale.title)
+                    .execute(tx.connection())
+                    .await?;
+                // Work, in which the neighbours end.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Ok(Tale::update().lines([ctx.node().as_str()]))
+            })
+            .await
+        })
+        .on("middle", |ctx, _| async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            line(&ctx)
+        });
+    let options = DbOptions::new().max_connections(3);
+    let builder = world.builder("worker", cast).db_options(options);
+    let flow = builder.build().await.unwrap();
+    let mut runs = Vec::new();
+    for number in 0..RUNS {
+        runs.push(flow.start(Trio, tale(&number.to_string())).await.unwrap());
+    }
+    flow.start_driver().await.unwrap();
+    for run in &runs {
+        let done = ended(run).await;
+        assert_eq!(done.state.lines, ["left", "middle", "right"]);
+    }
+    assert_eq!(world.number(SALES).await, 12);
     flow.close().await.unwrap();
 }
 

@@ -35,7 +35,7 @@ struct Outcome {
 }
 
 /// Cheap ones first; then those that share what they compile, next to each other.
-const STAGES: [Stage; 12] = [
+const STAGES: [Stage; 13] = [
     Stage {
         name: "format",
         run: stages::format,
@@ -89,6 +89,11 @@ const STAGES: [Stage; 12] = [
     Stage {
         name: "examples",
         run: stages::examples,
+        skipped_after: &["services", "build"],
+    },
+    Stage {
+        name: "chaos",
+        run: stages::chaos,
         skipped_after: &["services", "build"],
     },
     Stage {

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::run;
 
 /// Each command, what it takes, and what it does.
-const COMMANDS: [(&str, &str, &str); 12] = [
+const COMMANDS: [(&str, &str, &str); 13] = [
     (
         "demo",
         "",
@@ -25,6 +25,11 @@ const COMMANDS: [(&str, &str, &str); 12] = [
         "bench",
         "[name] [--json] [..]",
         "run a benchmark, or list what there is",
+    ),
+    (
+        "chaos",
+        "[--rounds N] [--seed S] [..]",
+        "murder workers and their server while they work, and judge what is left",
     ),
     (
         "fuzz",
@@ -72,7 +77,7 @@ pub(crate) fn print() {
         run::say(&format!("  {:<width$}  {does}", format!("{name} {takes}")));
     }
     run::say(
-        "\ndemo, test, ci and bench install Postgres and Redis on Debian as root; elsewhere they \
+        "\ndemo, test, ci, bench and chaos install Postgres and Redis on Debian as root; elsewhere they \
          say what to type.",
     );
 }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod bench;
+mod chaos;
 mod ci;
 mod demo;
 mod docs;
@@ -51,6 +52,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Error> {
     match command.as_str() {
         "audit" => audit::command(rest),
         "bench" => bench::command(rest),
+        "chaos" => chaos::command(rest),
         "ci" => ci::command(rest),
         "demo" => demo::command(rest),
         "docs" => docs::command(rest),

@@ -118,7 +118,8 @@ impl Db {
         }
     }
 
-    /// The pool, for statements outside a transaction: `sqlx::query(..).execute(db.pool())`.
+    /// The pool, for statements outside a transaction: `sqlx::query(..).execute(db.pool())`. Behind a
+    /// pooler in transaction mode, [`single`](Self::single) is the way for them.
     ///
     /// Start transactions with [`transaction`](Self::transaction), not with the pool's own `begin`:
     /// when its future is dropped midway, that can put a connection back that is still inside a
@@ -265,7 +266,9 @@ impl Db {
         &self.shared.server
     }
 
-    pub(crate) fn pooled_by_proxy(&self) -> bool {
+    /// Whether it was said that a pooler in transaction mode stands before the server:
+    /// [`DbOptions::pooled_by_proxy`].
+    pub fn is_pooled_by_proxy(&self) -> bool {
         self.shared.pooled_by_proxy
     }
 

@@ -284,6 +284,11 @@ impl From<sqlx::Error> for DbError {
             sqlx::Error::BeginFailed | sqlx::Error::InvalidSavePointStatement => Self::Aborted {
                 reason: "it could not be started inside another one",
             },
+            // One that we sent through the driver ourselves.
+            sqlx::Error::AnyDriverError(error) => match error.downcast::<Self>() {
+                Ok(error) => *error,
+                Err(_) => Self::Internal { sqlstate: None },
+            },
             _ => Self::Internal { sqlstate: None },
         }
     }

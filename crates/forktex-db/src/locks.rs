@@ -83,7 +83,7 @@ impl Db {
     /// only then notices and lets go.
     pub async fn advisory_lock(&self, key: &LockKey) -> Result<AdvisoryLock, DbError> {
         let mut lock = AdvisoryLock::prepare(self, *key).await?;
-        let statement = if self.pooled_by_proxy() {
+        let statement = if self.is_pooled_by_proxy() {
             "SELECT pg_advisory_xact_lock($1)"
         } else {
             "SELECT pg_advisory_lock($1)"
@@ -105,7 +105,7 @@ impl Db {
     /// The connection is closed, and a lock that was taken goes with it.
     pub async fn try_advisory_lock(&self, key: &LockKey) -> Result<Option<AdvisoryLock>, DbError> {
         let mut lock = AdvisoryLock::prepare(self, *key).await?;
-        let statement = if self.pooled_by_proxy() {
+        let statement = if self.is_pooled_by_proxy() {
             "SELECT pg_try_advisory_xact_lock($1)"
         } else {
             "SELECT pg_try_advisory_lock($1)"
@@ -118,7 +118,7 @@ impl Db {
         if is_taken {
             return Ok(Some(lock));
         }
-        if self.pooled_by_proxy() {
+        if self.is_pooled_by_proxy() {
             lock.end_transaction().await?;
         } else {
             lock.guard.settle();
@@ -130,7 +130,7 @@ impl Db {
 impl AdvisoryLock {
     async fn prepare(db: &Db, key: LockKey) -> Result<Self, DbError> {
         let mut guard = ConnectionGuard::new(db.acquire().await?);
-        if db.pooled_by_proxy() {
+        if db.is_pooled_by_proxy() {
             let begun = guard.connection().execute(BEGIN_FOR_LOCK).await;
             begun.map_err(|error| db.error(error))?;
         }
@@ -164,7 +164,7 @@ impl AdvisoryLock {
     /// # Cancellation
     /// The lock is released by closing the connection.
     pub async fn release(mut self) -> Result<(), DbError> {
-        if self.db.pooled_by_proxy() {
+        if self.db.is_pooled_by_proxy() {
             return self.end_transaction().await;
         }
         let was_held: bool = sqlx::query_scalar("SELECT pg_advisory_unlock($1)")

@@ -133,8 +133,8 @@ impl DbOptions {
     /// - Settings that poolers refuse at connect are set in each transaction.
     /// - [`Db::advisory_lock`](crate::Db::advisory_lock) holds a transaction open.
     ///
-    /// Run every statement with parameters inside a transaction: outside one, a pooler may send its
-    /// two halves to different server connections.
+    /// Run every statement with parameters inside a transaction, or on [`Db::single`](crate::Db::single):
+    /// otherwise a pooler may send its two halves to different server connections.
     ///
     /// `PgBouncer` 1.21 must have `max_prepared_statements = 0`, its default; earlier and later
     /// versions work as they come.

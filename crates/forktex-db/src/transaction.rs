@@ -25,7 +25,7 @@ use crate::tenant::Told;
 pub(crate) use guard::ConnectionGuard;
 use hooks::Hooks;
 pub use options::{Isolation, RetryingTransaction, TransactionOptions};
-use options::{Settings, begin_statement};
+pub(crate) use options::{Settings, begin_statement};
 use savepoint::Savepoint;
 
 /// Commits, in one round trip. The savepoint is a probe: `COMMIT` in a transaction that a failed

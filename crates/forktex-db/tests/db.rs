@@ -22,8 +22,6 @@ mod migrations;
 mod models;
 #[path = "db/pages.rs"]
 mod pages;
-#[path = "db/pooler.rs"]
-mod pooler;
 #[path = "db/proxy.rs"]
 mod proxy;
 #[path = "db/repositories.rs"]

@@ -107,6 +107,9 @@ mod clock;
 pub mod ctx;
 pub mod definition;
 pub mod error;
+#[cfg(feature = "failpoints")]
+#[doc(hidden)]
+pub mod failpoint;
 pub mod instance;
 #[cfg(feature = "planted-faults")]
 #[doc(hidden)]

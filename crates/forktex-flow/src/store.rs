@@ -11,6 +11,8 @@ pub(crate) mod notice;
 pub(crate) mod postgres;
 pub(crate) mod query;
 pub(crate) mod schedules;
+#[cfg(any(feature = "failpoints", feature = "planted-faults"))]
+pub(crate) mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;

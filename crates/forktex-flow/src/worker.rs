@@ -76,6 +76,9 @@ pub(crate) struct Shared {
     slots: Arc<Semaphore>,
     /// One suspect at a time.
     suspect_slot: Arc<Semaphore>,
+    /// Bodies that hold a connection of the pool by `ctx.transaction`. Such a body may have to wait until
+    /// the checkpoint of a neighbour is written, so they must leave connections for that.
+    transaction_turns: Arc<Semaphore>,
     /// Whether a suspect may be ready, as last heard.
     suspects_ready: AtomicBool,
     /// The tables may say that this worker owns a run that it does not hold: an answer was lost.
@@ -117,6 +120,7 @@ impl Worker {
         let shared = Arc::new(Shared {
             slots: Arc::new(Semaphore::new(options.slots as usize)),
             suspect_slot: Arc::new(Semaphore::new(1)),
+            transaction_turns: Arc::new(Semaphore::new(transaction_turns(&*store))),
             suspects_ready: AtomicBool::new(true),
             must_reconcile: AtomicBool::new(false),
             messages_due: AtomicBool::new(true),
@@ -186,6 +190,14 @@ impl Worker {
         let _ = (&mut self.heartbeat).await;
         self.shared.store.remove_worker(incarnation.worker_id).await
     }
+}
+
+/// How many bodies may have a transaction of their own open at a time: half of the pool without the
+/// connection that listens for notices, at least one.
+fn transaction_turns(store: &dyn Store) -> usize {
+    let connections = |db: forktex_db::Db| db.pool().options().get_max_connections();
+    let connections = store.database().map_or(0, connections);
+    (connections.saturating_sub(1) / 2).max(1) as usize
 }
 
 impl Drop for Worker {

@@ -4,6 +4,7 @@
 //! - [`TestDatabase::create`] gives a fresh database on a server shared by the whole test process.
 //! - [`Postgres::start`] gives a private server that a test may kill, pause and restart.
 //! - [`Proxy::start`] stands before any server, and cuts, delays and loses what passes.
+//! - [`PgBouncer::start`] puts a pooler in transaction mode before a database.
 //! - `Redis`, `RedisCluster` and `TestRedis` (feature `redis`) do the same for Redis.
 //! - [`figure`] prints what a benchmark measured against its baseline.
 //! - `S3` (feature `s3`) serves S3 from this process.
@@ -26,6 +27,7 @@
 //! |---|---|
 //! | `FORKTEX_TEST_POSTGRES_URL` | Use this running server for [`TestDatabase::create`]; its role needs superuser, or `CREATEDB` and `CREATEROLE` |
 //! | `PG_BIN` | The folder of `initdb` and `postgres` |
+//! | `PGBOUNCER_BIN` | The folder of `pgbouncer` |
 //! | `FORKTEX_TEST_REDIS_URL` | Use this running server for `TestRedis::create` |
 //! | `REDIS_BIN` | The folder of `redis-server` |
 //! | `TMPDIR` | Where servers keep their folders; where the tests run as root, the account `postgres` or `nobody` must be able to enter it |
@@ -59,6 +61,7 @@ mod folder;
 mod guardian;
 mod launch;
 mod owner;
+mod pooler;
 mod postgres;
 mod process;
 mod proxy;
@@ -70,6 +73,7 @@ mod url;
 
 pub use database::TestDatabase;
 pub use error::TestkitError;
+pub use pooler::PgBouncer;
 pub use postgres::{Postgres, PostgresOptions};
 pub use proxy::Proxy;
 #[cfg(feature = "redis")]

@@ -49,6 +49,8 @@ struct Controls {
     cuts: watch::Sender<u64>,
     delay: watch::Sender<Duration>,
     is_blocked: AtomicBool,
+    /// Whether what servers say is swallowed.
+    is_mute: AtomicBool,
     drop_next_commit: AtomicBool,
     commits_dropped: AtomicUsize,
 }
@@ -100,6 +102,18 @@ impl Proxy {
     /// Undoes [`block`](Self::block).
     pub fn unblock(&self) {
         self.controls.is_blocked.store(false, Ordering::SeqCst);
+    }
+
+    /// Swallows what the server says from now on, until [`unmute`](Self::unmute): it does what it is
+    /// asked, and its answers are lost. [`cut`](Self::cut) before unmuting, or clients hear the rest of
+    /// an answer whose beginning is gone.
+    pub fn mute(&self) {
+        self.controls.is_mute.store(true, Ordering::SeqCst);
+    }
+
+    /// Undoes [`mute`](Self::mute).
+    pub fn unmute(&self) {
+        self.controls.is_mute.store(false, Ordering::SeqCst);
     }
 
     /// Holds each piece of data back for `delay`, in each direction, so that a round trip takes

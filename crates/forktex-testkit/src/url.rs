@@ -63,6 +63,18 @@ impl UrlParts {
         self
     }
 
+    /// The name and the password of the user, as they stand there.
+    pub(crate) fn user(&self) -> Option<(&str, &str)> {
+        self.userinfo.as_deref()?.split_once(':')
+    }
+
+    /// The host and the port, as they stand there.
+    pub(crate) fn host_and_port(&self) -> (&str, &str) {
+        self.address
+            .rsplit_once(':')
+            .unwrap_or((&self.address, "5432"))
+    }
+
     /// The same URL at another address.
     pub(crate) fn with_address(mut self, address: &str) -> Self {
         address.clone_into(&mut self.address);

@@ -6,6 +6,8 @@
 mod database;
 #[path = "testkit/faults.rs"]
 mod faults;
+#[path = "testkit/pooler.rs"]
+mod pooler;
 #[path = "testkit/proxy.rs"]
 mod proxy;
 #[cfg(feature = "redis")]

@@ -6,16 +6,19 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use crate::error::Error;
 use crate::run::{Captured, Task};
 use crate::workspace::{self, Workspace};
-use crate::{audit, demo, docs, license, services, tidy};
+use crate::{audit, chaos, demo, docs, license, services, tidy};
 
 use super::Outcome;
 use super::counts::Counts;
 use super::feature_sets;
+
+/// A short round takes some ten seconds; if one hangs, something is stuck.
+const CHAOS_LIMIT: Duration = Duration::from_mins(5);
 
 /// The demo takes seconds; if it hangs, its takeover does not work.
 const EXAMPLE_LIMIT: Duration = Duration::from_mins(3);
@@ -167,6 +170,62 @@ pub(super) fn examples(workspace: &Workspace) -> Result<Outcome, Error> {
         }
     }
     Ok(Outcome {
+        counts,
+        ..Outcome::of(faults.is_empty(), faults.join("\n"))
+    })
+}
+
+/// What is played at the same time: each scenario once, and each planted fault until it is found.
+const CHAOS: [&[&str]; 5] = [
+    &["--scenario", "points,server,proxy,leader,upgrade"],
+    &["--scenario", "zombies,workers,backends,pooler,mix"],
+    &["--planted", "unfenced-write", "--rounds", "8"],
+    &[
+        "--planted",
+        "checkpoint-outside-transaction",
+        "--rounds",
+        "3",
+    ],
+    &["--planted", "signal-consumed-first", "--rounds", "8"],
+];
+
+pub(super) fn chaos(workspace: &Workspace) -> Result<Outcome, Error> {
+    let program = workspace.target_folder.join("debug").join(chaos::PROGRAM);
+    let program = program.to_string_lossy();
+    let play = |arguments: &&[&str]| {
+        let task = Task::program(&program, &["--short"]).arguments(&chaos::keep());
+        let label = format!("chaos{}", arguments.concat().replace(',', "-"));
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        let task = task.arguments(&arguments.collect::<Vec<_>>());
+        task.limit(CHAOS_LIMIT).capture(&label)
+    };
+    let played: Vec<Result<Captured, Error>> = thread::scope(|scope| {
+        let plays = CHAOS
+            .iter()
+            .map(|arguments| scope.spawn(|| play(arguments)));
+        let plays: Vec<_> = plays.collect();
+        let ends = plays.into_iter().map(|play| {
+            play.join().unwrap_or_else(|_| {
+                Err(Error::Failed {
+                    what: "a thread".to_owned(),
+                    code: 1,
+                })
+            })
+        });
+        ends.collect()
+    });
+    let (mut counts, mut faults, mut notes) = (Counts::default(), Vec::new(), Vec::new());
+    for captured in played {
+        let captured = captured?;
+        counts += Counts::one(captured.success);
+        if captured.success {
+            notes.extend(captured.output.lines().last().map(str::to_owned));
+        } else {
+            faults.push(captured.output);
+        }
+    }
+    Ok(Outcome {
+        notes,
         counts,
         ..Outcome::of(faults.is_empty(), faults.join("\n"))
     })

@@ -165,7 +165,7 @@ const MODULES: [&[&str]; 8] = [
     ],
     &["compile"],
     &["registry", "transition"],
-    &["store"],
+    &["store", "failpoint"],
     &["query", "handle", "catalog", "telemetry"],
     &["worker", "driver"],
     &["flow"],

@@ -278,8 +278,8 @@ fn backoff_bound(retried: u32) -> Duration {
 }
 
 /// Writes the statements that begin a transaction, to be sent in one message.
-pub(super) fn begin_statement(settings: &Settings, db: &Db) -> Cow<'static, str> {
-    let proxied = db.pooled_by_proxy();
+pub(crate) fn begin_statement(settings: &Settings, db: &Db) -> Cow<'static, str> {
+    let proxied = db.is_pooled_by_proxy();
     write_begin(settings, proxied, db.transaction_statement_timeout())
 }
 

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use forktex_db::{Db, DbError, DbOptions, LockKey, Migration, Migrator, Transaction, sqlx};
+use forktex_testkit::PgBouncer;
 use sqlx::Executor;
 
-use crate::pooler::PgBouncer;
 use crate::setup::{BEHIND_POOLER, Notes, eventually, insert, is_behind_pooler};
 
 /// All tests of this binary, once more, each in front of a pooler of its own.
@@ -33,7 +33,9 @@ async fn connect(bouncer: &PgBouncer, notes: &Notes) -> Db {
     let options = DbOptions::new()
         .pooled_by_proxy()
         .statement_timeout(Duration::from_secs(9));
-    let url = bouncer.in_front_of(notes.database.direct().owner_url());
+    let url = bouncer
+        .url_through(notes.database.direct().owner_url())
+        .unwrap();
     Db::connect(&url, options).await.unwrap()
 }
 
@@ -41,7 +43,7 @@ async fn connect(bouncer: &PgBouncer, notes: &Notes) -> Db {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_share_server_connections_behind_a_pooler() {
     let notes = Notes::create().await;
-    let bouncer = PgBouncer::start(notes.database.direct(), 2).await;
+    let bouncer = PgBouncer::start(notes.database.direct(), 2).await.unwrap();
     let mut tasks = Vec::new();
     for client in 0..5_i64 {
         let db = connect(&bouncer, &notes).await;
@@ -52,6 +54,40 @@ async fn transactions_share_server_connections_behind_a_pooler() {
                     let id = client * 1000 + task * 100 + round;
                     db.transaction(async |tx| write_and_read(tx, id).await)
                         .await?;
+                }
+                Ok::<_, DbError>(())
+            }));
+        }
+    }
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(notes.ids().await.len(), 200);
+}
+
+/// Outside a transaction of the caller's, each statement comes to one server connection all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn single_statements_share_server_connections_behind_a_pooler() {
+    let notes = Notes::create().await;
+    let bouncer = PgBouncer::start(notes.database.direct(), 2).await.unwrap();
+    let mut tasks = Vec::new();
+    for client in 0..5_i64 {
+        let db = connect(&bouncer, &notes).await;
+        for task in 0..4_i64 {
+            let db = db.clone();
+            tasks.push(tokio::spawn(async move {
+                for round in 0..10_i64 {
+                    let id = client * 1000 + task * 100 + round;
+                    let done = sqlx::query("INSERT INTO app.note (id, text) VALUES ($1, 'a note')")
+                        .bind(id)
+                        .execute(db.single())
+                        .await?;
+                    assert_eq!(done.rows_affected(), 1);
+                    let read: i64 = sqlx::query_scalar("SELECT id FROM app.note WHERE id = $1")
+                        .bind(id)
+                        .fetch_one(db.single())
+                        .await?;
+                    assert_eq!(read, id);
                 }
                 Ok::<_, DbError>(())
             }));
@@ -90,7 +126,7 @@ async fn write_and_read(tx: &mut Transaction, id: i64) -> Result<(), DbError> {
 #[tokio::test]
 async fn locks_and_migrations_work_behind_a_pooler() {
     let notes = Notes::create().await;
-    let bouncer = PgBouncer::start(notes.database.direct(), 2).await;
+    let bouncer = PgBouncer::start(notes.database.direct(), 2).await.unwrap();
     let db = connect(&bouncer, &notes).await;
     let direct = notes.database.observer().await;
     let key = LockKey::new("shop.till");

@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use forktex_db::{Db, DbOptions, sqlx};
-use forktex_testkit::TestDatabase;
+use forktex_testkit::{PgBouncer, TestDatabase};
 use sqlx::Executor;
 
-use crate::pooler::PgBouncer;
 use crate::wire::{Cut, relayed};
 
 /// Beyond this, something that should happen soon never will.
@@ -36,8 +35,8 @@ impl Database {
             [direct.url(), direct.owner_url(), direct.superuser_url()].map(str::to_owned);
         let mut pooler = None;
         if is_behind_pooler() {
-            let bouncer = PgBouncer::start(&direct, 20).await;
-            urls = urls.map(|url| bouncer.in_front_of(&url));
+            let bouncer = PgBouncer::start(&direct, 20).await.unwrap();
+            urls = urls.map(|url| bouncer.url_through(&url).unwrap());
             pooler = Some(bouncer);
         }
         Self {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use forktex_db::{Db, Transaction};
+use forktex_db::{DbError, Transaction};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -78,8 +78,8 @@ pub(crate) trait Port: Send + Sync {
     /// The body is still at work.
     fn beat(&self);
 
-    /// The flow's database, where it has one.
-    fn database(&self) -> Option<Db>;
+    /// Begins a transaction on the flow's database, where it has one, when it is this body's turn.
+    fn begin(&self) -> Option<BoxFuture<'_, Result<Transaction, DbError>>>;
 
     /// Starts runs as a part of a transaction.
     fn spawn_in<'a>(

@@ -18,6 +18,10 @@ impl Ctx {
     /// while it runs. Where the outcome of the commit is unknown, the checkpoint is looked for before
     /// the body runs again. Two round trips more than the block's own statements.
     ///
+    /// Half of the connections of the flow's pool are for such blocks; who comes when all of them are in
+    /// use waits for a turn. A pool needs three connections at least: one listens, and a neighbour's
+    /// checkpoint must not wait for the block that waits for it.
+    ///
     /// In a unit test it needs [`with_database`](Self::with_database).
     ///
     /// # Errors
@@ -58,10 +62,10 @@ impl Ctx {
         let Some(calls) = &self.calls else {
             return self.test_transaction(block).await;
         };
-        let db = calls.port().database().ok_or_else(|| {
+        let beginning = calls.port().begin().ok_or_else(|| {
             StepError::fatal("a transaction needs a flow on a database; this one is in memory")
         })?;
-        let mut transaction = db.begin().await?;
+        let mut transaction = beginning.await?;
         let block = calls.without_calls(block(&mut transaction));
         let update = match block.await {
             Ok(update) => update,

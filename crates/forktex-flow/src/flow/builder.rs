@@ -79,6 +79,8 @@ pub struct FlowBuilder {
     retention: Retention,
     listens: bool,
     payload_cipher: Option<Arc<dyn ColumnCipher>>,
+    #[cfg(feature = "planted-faults")]
+    planted: Option<crate::planted::PlantedFault>,
 }
 
 impl FlowBuilder {
@@ -99,6 +101,8 @@ impl FlowBuilder {
             retention: Retention::new(),
             listens: true,
             payload_cipher: None,
+            #[cfg(feature = "planted-faults")]
+            planted: None,
         }
     }
 
@@ -183,6 +187,14 @@ impl FlowBuilder {
         self
     }
 
+    /// Makes the store wrong on purpose.
+    #[cfg(feature = "planted-faults")]
+    #[doc(hidden)]
+    pub fn planted(mut self, fault: crate::planted::PlantedFault) -> Self {
+        self.planted = Some(fault);
+        self
+    }
+
     /// Checks every declaration and connects. Writes nothing.
     ///
     /// # Errors
@@ -207,7 +219,17 @@ impl FlowBuilder {
             Box::new(PostgresReceiver::new(PostgresStore::clone(&store)))
         });
         let database = Some(Database { db, is_owned });
+        #[cfg(any(feature = "failpoints", feature = "planted-faults"))]
+        let store = self.watched(store);
         Ok(self.assemble(declared, store, receiver, database, None))
+    }
+
+    #[cfg(any(feature = "failpoints", feature = "planted-faults"))]
+    fn watched(&self, store: Arc<PostgresStore>) -> Arc<dyn Backend> {
+        let watched = crate::store::watched::WatchedStore::new(store);
+        #[cfg(feature = "planted-faults")]
+        let watched = watched.planted(self.planted, &self.schema);
+        Arc::new(watched)
     }
 
     /// As [`build`](Self::build), on tables in memory.

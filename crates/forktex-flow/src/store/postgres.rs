@@ -21,6 +21,7 @@ pub(crate) mod schema;
 pub(crate) mod sealing;
 mod starts;
 pub(crate) mod statement;
+mod store_db;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ use crate::instance::journal::Recorded;
 use row::{microseconds, unreadable};
 use sealing::{Cell, Sealing};
 use statement::Statements;
+use store_db::StoreDb;
 
 /// The most runs that one statement wakes, or takes from a dead worker.
 const SWEEP_ROWS_MAX: i64 = 10_000;
@@ -55,7 +57,7 @@ const OVERDUE_MAX: i64 = 100;
 /// Runs in one schema of one database.
 #[derive(Debug, Clone)]
 pub(crate) struct PostgresStore {
-    db: Db,
+    db: StoreDb,
     schema: String,
     statements: Statements,
     sealing: Sealing,
@@ -68,7 +70,7 @@ impl PostgresStore {
     /// The store of a schema that [`statement::Statements`] can name.
     pub(crate) fn new(db: Db, schema: &str) -> Result<Self, DbError> {
         Ok(Self {
-            db,
+            db: StoreDb(db),
             schema: schema.to_owned(),
             statements: Statements::for_schema(schema)?,
             sealing: Sealing::default(),
@@ -224,15 +226,16 @@ impl Store for PostgresStore {
     }
 
     async fn start(&self, runs: &[NewRun]) -> Result<Vec<Started>, DbError> {
-        let mut connection = self.db.pool().acquire().await?;
-        let mut inserted = self.insert_runs(&mut connection, runs).await?;
+        let mut several = self.db.several().await?;
+        let mut inserted = self.insert_runs(several.connection(), runs).await?;
         let mut outcomes = Vec::with_capacity(runs.len());
         for run in runs {
             outcomes.push(match inserted.remove(&run.instance_id) {
                 Some(started) => started,
-                None => self.existing(&mut connection, run).await?,
+                None => self.existing(several.connection(), run).await?,
             });
         }
+        several.end().await?;
         Ok(outcomes)
     }
 
@@ -311,12 +314,14 @@ impl Store for PostgresStore {
         {
             return self.commit_those_without_children(checkpoints).await;
         }
-        let mut connection = self.db.pool().acquire().await?;
+        let mut several = self.db.several().await?;
         let written = if checkpoints.iter().all(Checkpoint::only_goes_on) {
-            self.commit_entries(&mut connection, checkpoints).await?
+            self.commit_entries(several.connection(), checkpoints)
+                .await?
         } else {
-            self.commit_on(&mut connection, checkpoints).await?
+            self.commit_on(several.connection(), checkpoints).await?
         };
+        several.end().await?;
         let written: std::collections::HashSet<InstanceId> = written.into_iter().collect();
         Ok(checkpoints
             .iter()
@@ -343,7 +348,7 @@ impl Store for PostgresStore {
     }
 
     fn database(&self) -> Option<Db> {
-        Some(self.db.clone())
+        Some(self.db.0.clone())
     }
 
     async fn commit_in(

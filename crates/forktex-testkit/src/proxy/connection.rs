@@ -90,6 +90,9 @@ async fn forward_answers(
             }
             continue;
         }
+        if controls.is_mute.load(Ordering::SeqCst) {
+            continue;
+        }
         hold_back(&mut delay).await;
         client.write_all(&chunk[..length]).await?;
     }

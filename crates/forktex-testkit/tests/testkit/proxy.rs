@@ -139,3 +139,37 @@ async fn a_dropped_proxy_takes_its_connections_along() {
     drop(proxy);
     assert!(!is_well(&mut connection).await);
 }
+
+#[tokio::test]
+async fn a_muted_server_does_what_it_is_asked_and_nobody_hears_of_it() {
+    let database = TestDatabase::create().await.unwrap();
+    let mut direct = PgConnection::connect(database.owner_url()).await.unwrap();
+    sqlx::query("CREATE TABLE told (word text)")
+        .execute(&mut direct)
+        .await
+        .unwrap();
+    let (proxy, mut connection) = behind_a_proxy(&database).await;
+    assert!(is_well(&mut connection).await);
+    proxy.mute();
+    let telling = tokio::spawn(async move {
+        let told = sqlx::raw_sql("INSERT INTO told VALUES ('heard')");
+        told.execute(&mut connection).await.is_ok()
+    });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let told: i64 = sqlx::query_scalar("SELECT count(*) FROM told")
+            .fetch_one(&mut direct)
+            .await
+            .unwrap();
+        if told == 1 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it was not done");
+    }
+    assert!(!telling.is_finished());
+    proxy.cut();
+    proxy.unmute();
+    assert!(!telling.await.unwrap());
+    let url = proxy.url_through(database.url()).unwrap();
+    assert!(is_well(&mut PgConnection::connect(&url).await.unwrap()).await);
+}

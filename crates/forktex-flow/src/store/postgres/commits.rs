@@ -96,10 +96,11 @@ impl PostgresStore {
         if !checkpoint.children.is_empty() {
             return Ok(None);
         }
-        let mut connection = self.db.pool().acquire().await?;
+        let mut several = self.db.several().await?;
         let written = self
-            .commit_on(&mut connection, std::slice::from_ref(checkpoint))
+            .commit_on(several.connection(), std::slice::from_ref(checkpoint))
             .await?;
+        several.end().await?;
         Ok((!written.is_empty()).then_some(Committed::Written))
     }
 }

@@ -87,8 +87,10 @@ impl PostgresStore {
 #[async_trait]
 impl MessageStore for PostgresStore {
     async fn post(&self, signal: &NewSignal) -> Result<Posted, DbError> {
-        let mut connection = self.db.pool().acquire().await?;
-        self.post_on(&mut connection, signal).await
+        let mut several = self.db.several().await?;
+        let posted = self.post_on(several.connection(), signal).await?;
+        several.end().await?;
+        Ok(posted)
     }
 
     async fn post_in(

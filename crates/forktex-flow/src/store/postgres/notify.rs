@@ -41,7 +41,7 @@ impl NoticeReceiver for PostgresReceiver {
         let listener = if let Some(listener) = &mut self.listener {
             listener
         } else {
-            let mut listener = PgListener::connect_with(self.store.db.pool()).await?;
+            let mut listener = PgListener::connect_with(self.store.db.0.pool()).await?;
             listener.listen(&self.store.schema).await?;
             self.listener.insert(listener)
         };

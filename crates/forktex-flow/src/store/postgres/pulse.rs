@@ -19,7 +19,7 @@ struct OwnConnection(Option<PgConnection>);
 impl OwnConnection {
     async fn get(&mut self, store: &PostgresStore) -> Result<&mut PgConnection, DbError> {
         if self.0.is_none() {
-            let options = store.db.pool().connect_options();
+            let options = store.db.0.pool().connect_options();
             self.0 = Some(PgConnection::connect_with(&options).await?);
         }
         self.0.as_mut().ok_or(DbError::NotFound)
@@ -54,7 +54,7 @@ impl Heart for PostgresHeart {
             .bind(worker.0)
             .bind(microseconds(lease))
             .bind(super::definition_ids(definitions))
-            .fetch_one(connection.get(&self.store).await?)
+            .fetch_one(self.store.db.single_on(connection.get(&self.store).await?))
             .await?;
         self.connection = connection;
         let leader_age: Option<f64> = row.try_get("leader_age_seconds")?;

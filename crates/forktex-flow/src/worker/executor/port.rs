@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use forktex_db::{Db, Transaction};
+use forktex_db::{DbError, Transaction};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -56,8 +56,17 @@ impl Port for BodyPort {
         self.beats.notify_one();
     }
 
-    fn database(&self) -> Option<Db> {
-        self.shared.store.database()
+    fn begin(&self) -> Option<BoxFuture<'_, Result<Transaction, DbError>>> {
+        let db = self.shared.store.database()?;
+        Some(Box::pin(async move {
+            let turns = Arc::clone(&self.shared.transaction_turns);
+            // The semaphore is never closed.
+            let turn = turns.acquire_owned().await.ok();
+            let mut transaction = db.begin().await?;
+            // Kept as long as the transaction has its connection, however it ends.
+            transaction.after_commit(async move { drop(turn) });
+            Ok(transaction)
+        }))
     }
 
     fn spawn_in<'a>(
