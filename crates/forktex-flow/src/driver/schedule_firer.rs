@@ -201,7 +201,7 @@ pub(crate) async fn make_inputs(
         return Ok(Vec::new());
     }
     let make = Arc::clone(make);
-    let making = tokio::task::spawn_blocking(move || {
+    let making = off_the_async_threads(move || {
         let one = |_| {
             let input = make()?;
             payload::check(&input, bytes_max).map_err(|error| error.to_string())?;
@@ -218,6 +218,17 @@ pub(crate) async fn make_inputs(
         Err(_) => Err(format!("the input function took more than {INPUT_LIMIT:?}")),
     };
     outcome.map_err(|error| kept(&error))
+}
+
+#[cfg(not(feature = "simulation"))]
+use tokio::task::spawn_blocking as off_the_async_threads;
+
+/// In a simulation all is done on one thread, in an order that its seed gives.
+#[cfg(feature = "simulation")]
+fn off_the_async_threads<T: Send + 'static>(
+    make: impl FnOnce() -> T + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(async move { make() })
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

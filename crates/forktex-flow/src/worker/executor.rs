@@ -12,11 +12,12 @@ mod transaction;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::fault::Attempt;
@@ -508,7 +509,9 @@ impl Execution {
 
     /// What else was running is of no use any more.
     fn stop_bodies(&mut self) {
-        for (_, body) in self.in_flight.drain() {
+        let mut bodies: Vec<InFlight> = self.in_flight.drain().map(|(_, body)| body).collect();
+        bodies.sort_unstable_by_key(|body| body.member);
+        for body in bodies {
             body.abort.abort();
             self.pending_calls.forget(body.member);
         }

@@ -2,10 +2,11 @@
 //! The durable calls of running bodies: records them, answers them from the tables, and tells what the
 //! run waits for when every body waits.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forktex_db::DbError;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use super::newborn::newborns;
 use super::port::CallRequest;

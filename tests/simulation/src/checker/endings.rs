@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! Whether everything ended as it should, and stayed so.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use forktex_flow::error::failure::RunFailure;
+use forktex_flow::simulation::{Asked, Effect, Fate, Next, RunRecord};
+use forktex_flow::{InstanceId, InstanceStatus, WaitingOn};
+
+use super::{Findings, Guarantee};
+use crate::history::{Answer, History, Request, What};
+
+pub(super) fn check(history: &History, findings: &mut Findings) {
+    if !history.is_at_rest {
+        for run in history.runs.iter().filter(|run| !is_at_rest(run)) {
+            let waiting_on = &run.instance.waiting_on;
+            let detail = format!("it has not ended, and waits on {waiting_on:?}");
+            findings.add(Guarantee::Ends, run.instance.instance_id, detail);
+        }
+    }
+    waits(history, findings);
+    finality(history, findings);
+    cancellations(history, findings);
+    deadlines(history, findings);
+}
+
+/// The run that an effect ended.
+pub(super) fn ended_by(effect: &Effect) -> Option<InstanceId> {
+    match effect {
+        Effect::Committed { run, then: Next::End(_), outcome: Fate::Written, .. }
+        | Effect::CancelAsked { run, outcome: Asked::AtOnce }
+        | Effect::Overdue { run }
+        | Effect::ChildEnded { run, is_over: true } => Some(*run),
+        _ => None,
+    }
+}
+
+/// Whether a run has ended, or waits for what only a caller, or another run, can bring.
+pub(crate) fn is_at_rest(run: &RunRecord) -> bool {
+    let waits = matches!(
+        run.instance.waiting_on,
+        Some(
+            WaitingOn::Signal { due_at: None, .. }
+                | WaitingOn::Pause
+                | WaitingOn::Turn
+                | WaitingOn::Child { .. }
+        )
+    );
+    run.instance.status.is_terminal() || waits
+}
+
+/// Who waits for other runs has some that live; who is paused was.
+fn waits(history: &History, findings: &mut Findings) {
+    let mut paused: HashMap<InstanceId, bool> = HashMap::new();
+    for (_, _, effect) in history.effects() {
+        if let Effect::PauseAsked { run, is_paused, is_done: true } = effect {
+            paused.insert(*run, *is_paused);
+        }
+    }
+    for run in &history.runs {
+        let id = run.instance.instance_id;
+        let lives = |of: Option<InstanceId>, but: InstanceId| {
+            history.runs.iter().any(|run| {
+                let instance = &run.instance;
+                let is_turn = instance.waiting_on == Some(WaitingOn::Turn);
+                of.is_some()
+                    && instance.parent_id == of
+                    && instance.instance_id != but
+                    && !instance.status.is_terminal()
+                    && !is_turn
+            })
+        };
+        let holds = match &run.instance.waiting_on {
+            Some(WaitingOn::Child { .. }) => lives(Some(id), id),
+            Some(WaitingOn::Turn) => lives(run.instance.parent_id, id),
+            Some(WaitingOn::Pause) => paused.get(&id).copied().unwrap_or_default(),
+            _ => true,
+        };
+        findings.expect(holds, Guarantee::Ends, id, || {
+            format!("it waits on {:?}, which nobody is to bring", run.instance.waiting_on)
+        });
+    }
+}
+
+/// What was seen to have ended stays as it was.
+fn finality(history: &History, findings: &mut Findings) {
+    let mut seen: HashMap<InstanceId, InstanceStatus> = HashMap::new();
+    let finally = history.runs.iter().map(|run| (run.instance.instance_id, run.instance.status));
+    let sights = history.moments.iter().filter_map(|moment| match &moment.what {
+        What::Saw { run, status, .. } => Some((*run, *status)),
+        _ => None,
+    });
+    for (run, status) in sights.chain(finally) {
+        if let Some(before) = seen.get(&run) {
+            findings.expect(*before == status, Guarantee::Endings, run, || {
+                format!("it was {before}, and then {status}")
+            });
+        }
+        if status.is_terminal() {
+            seen.insert(run, status);
+        }
+    }
+    for run in &history.runs {
+        let id = run.instance.instance_id;
+        let after = history.later.iter().find(|later| later.instance.instance_id == id);
+        let is_same = after.is_some_and(|after| {
+            !run.instance.status.is_terminal()
+                || (after.instance == run.instance && after.journal.len() == run.journal.len())
+        });
+        findings.expect(is_same, Guarantee::Endings, id, || {
+            "it changed after its end".to_owned()
+        });
+    }
+}
+
+fn cancellations(history: &History, findings: &mut Findings) {
+    let (mut cancelled, mut undone, mut wished) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for (_, _, effect) in history.effects() {
+        match effect {
+            Effect::CancelAsked { run, outcome: Asked::AtOnce | Asked::Requested } => {
+                cancelled.insert(*run);
+            }
+            Effect::ChildEnded { run, .. } => {
+                wished.insert(*run);
+            }
+            Effect::UndoAsked { run, is_done: true } => {
+                undone.insert(*run);
+            }
+            _ => {}
+        }
+    }
+    for run in &history.runs {
+        let (id, status) = (run.instance.instance_id, run.instance.status);
+        let is_asked = cancelled.contains(&id) || wished.contains(&id);
+        match status {
+            InstanceStatus::Cancelled => {
+                let is_caused = is_asked || undone.contains(&id);
+                findings.expect(is_caused, Guarantee::Endings, id, || {
+                    "it is cancelled, and nobody asked for that".to_owned()
+                });
+            }
+            InstanceStatus::Completed => {
+                let holds = !is_asked && !undone.contains(&id);
+                findings.expect(holds, Guarantee::Endings, id, || {
+                    "its cancellation was acknowledged, and it completed".to_owned()
+                });
+            }
+            InstanceStatus::Failed => {
+                findings.expect(!is_asked, Guarantee::Endings, id, || {
+                    "its cancellation was acknowledged, and it failed".to_owned()
+                });
+            }
+            _ => {
+                let holds = !is_asked && !undone.contains(&id);
+                findings.expect(holds, Guarantee::Endings, id, || {
+                    "its cancellation was acknowledged, and it lives".to_owned()
+                });
+            }
+        }
+    }
+    for (_, request, answer) in history.requests() {
+        let (Request::Cancel { run, undoes }, Some((_, Answer::Done(_)))) = (request, answer) else {
+            continue;
+        };
+        let known = if *undoes { &undone } else { &cancelled };
+        findings.expect(known.contains(run), Guarantee::Endings, *run, || {
+            "a cancellation was acknowledged that did not happen".to_owned()
+        });
+    }
+}
+
+/// A deadline is not passed, and nobody fails by it before.
+fn deadlines(history: &History, findings: &mut Findings) {
+    let mut deadlines: HashMap<InstanceId, Duration> = HashMap::new();
+    for (_, request, answer) in history.requests() {
+        if let Request::Start { deadline: Some(deadline), .. } = request
+            && let Some((_, Answer::Done(Some(run)))) = answer
+        {
+            deadlines.entry(*run).or_insert(*deadline);
+        }
+    }
+    for run in &history.runs {
+        let (id, instance) = (run.instance.instance_id, &run.instance);
+        let is_over = matches!(instance.failure, Some(RunFailure::DeadlineExceeded));
+        match deadlines.get(&id) {
+            Some(deadline) => {
+                let due_at = instance.created_at + *deadline;
+                let is_early = is_over && instance.finished_at.is_some_and(|at| at < due_at);
+                findings.expect(!is_early, Guarantee::Endings, id, || {
+                    format!("it failed by a deadline of {deadline:?} before that")
+                });
+                let is_paused = instance.waiting_on == Some(WaitingOn::Pause);
+                let is_late = !instance.status.is_terminal() && !is_paused;
+                findings.expect(!is_late, Guarantee::Ends, id, || {
+                    format!("it lives on after a deadline of {deadline:?}")
+                });
+            }
+            // A start that nobody heard of may have had one.
+            None => {}
+        }
+    }
+}
