@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::run;
 
 /// Each command, what it takes, and what it does.
-const COMMANDS: [(&str, &str, &str); 12] = [
+const COMMANDS: [(&str, &str, &str); 13] = [
     (
         "demo",
         "",
@@ -25,6 +25,11 @@ const COMMANDS: [(&str, &str, &str); 12] = [
         "bench",
         "[name] [--json] [..]",
         "run a benchmark, or list what there is",
+    ),
+    (
+        "sim",
+        "[--seeds N] [--seed S] [..]",
+        "play many worlds of processes that die, and judge them by the guarantees; or one again",
     ),
     (
         "fuzz",

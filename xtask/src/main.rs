@@ -15,6 +15,7 @@ mod help;
 mod license;
 mod run;
 mod services;
+mod sim;
 mod test;
 mod tidy;
 mod workspace;
@@ -58,6 +59,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Error> {
         "license-check" => license::check(&here, rest),
         "license-fix" => license::fix(&here, rest),
         "license-strip" => license::strip(&here, rest),
+        "sim" => sim::command(rest),
         "test" => test::command(rest),
         "tidy" => tidy::command(rest),
         unknown => Err(help::unknown(unknown)),

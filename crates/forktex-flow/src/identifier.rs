@@ -197,9 +197,9 @@ pub(crate) fn new_uuid() -> Uuid {
 }
 
 #[cfg(feature = "simulation")]
-pub(crate) use seeded::new_uuid;
-#[cfg(feature = "simulation")]
 pub use seeded::seed_identifiers;
+#[cfg(feature = "simulation")]
+pub(crate) use seeded::{are_seeded, new_uuid};
 
 /// Identifiers that come from a seed.
 #[cfg(feature = "simulation")]
@@ -222,8 +222,13 @@ mod seeded {
         IS_SEEDED.set(true);
     }
 
+    /// Whether they do, on this thread.
+    pub(crate) fn are_seeded() -> bool {
+        IS_SEEDED.get()
+    }
+
     pub(crate) fn new_uuid() -> Uuid {
-        if !IS_SEEDED.get() {
+        if !are_seeded() {
             return Uuid::now_v7();
         }
         let random = fastrand::u128(..).to_le_bytes();

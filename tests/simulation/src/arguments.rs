@@ -18,8 +18,14 @@ pub(crate) struct Arguments {
 /// One world or many.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    Replay { seed: u64 },
-    Campaign { from: u64, seeds: u64, is_twice: bool },
+    Replay {
+        seed: u64,
+    },
+    Campaign {
+        from: u64,
+        seeds: u64,
+        is_twice: bool,
+    },
 }
 
 const USAGE: &str = "write `cargo xtask sim [--seeds N] [--from SEED] [--twice] [--json] \
@@ -31,7 +37,9 @@ impl Arguments {
         let (mut planted, mut is_twice, mut is_json) = (None, false, false);
         while let Some(word) = words.next() {
             let mut number = || -> Result<u64, String> {
-                let text = words.next().ok_or_else(|| format!("{word} lacks its number: {USAGE}"))?;
+                let text = words
+                    .next()
+                    .ok_or_else(|| format!("{word} lacks its number: {USAGE}"))?;
                 let number = text.replace(['_', ','], "").parse();
                 number.map_err(|_| format!("`{text}` behind {word} is no number: {USAGE}"))
             };
@@ -47,9 +55,17 @@ impl Arguments {
         }
         let task = match seed {
             Some(seed) => Task::Replay { seed },
-            None => Task::Campaign { from, seeds, is_twice },
+            None => Task::Campaign {
+                from,
+                seeds,
+                is_twice,
+            },
         };
-        Ok(Self { task, planted, is_json })
+        Ok(Self {
+            task,
+            planted,
+            is_json,
+        })
     }
 }
 
@@ -57,7 +73,10 @@ fn fault(name: Option<String>) -> Result<PlantedFault, String> {
     let name = name.unwrap_or_default();
     PlantedFault::from_name(&name).ok_or_else(|| {
         let names = PlantedFault::ALL.map(PlantedFault::as_str);
-        format!("there is no fault `{name}` to plant; there are {}", names.join(", "))
+        format!(
+            "there is no fault `{name}` to plant; there are {}",
+            names.join(", ")
+        )
     })
 }
 
@@ -71,13 +90,25 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_told_with_what_would_be() {
-        for wrong in [&["--sedes", "1"][..], &["--seeds"], &["--seed", "x"], &["--planted", "moss"]] {
+        for wrong in [
+            &["--sedes", "1"][..],
+            &["--seeds"],
+            &["--seed", "x"],
+            &["--planted", "moss"],
+        ] {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }
         assert!(read(&["--planted"]).unwrap_err().contains("unfenced-write"));
         let many = read(&["--seeds", "10_000", "--twice"]).unwrap();
         let seeds = 10_000;
-        assert_eq!(many.task, Task::Campaign { from: 1, seeds, is_twice: true });
+        assert_eq!(
+            many.task,
+            Task::Campaign {
+                from: 1,
+                seeds,
+                is_twice: true
+            }
+        );
         let one = read(&["--seed", "7"]).unwrap();
         assert_eq!(one.task, Task::Replay { seed: 7 });
     }

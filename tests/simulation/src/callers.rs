@@ -28,11 +28,17 @@ pub(crate) fn spawn(
     schedule: Option<Ticking>,
     fires_at: &[Duration],
 ) -> Vec<JoinHandle<()>> {
-    let followers = runs.into_iter().map(|run| tokio::spawn(follow(Arc::clone(world), run)));
+    let followers = runs
+        .into_iter()
+        .map(|run| tokio::spawn(follow(Arc::clone(world), run)));
     let mut callers: Vec<JoinHandle<()>> = followers.collect();
     if let Some(schedule) = schedule {
         for at in fires_at {
-            callers.push(tokio::spawn(fire(Arc::clone(world), schedule.workflow(), *at)));
+            callers.push(tokio::spawn(fire(
+                Arc::clone(world),
+                schedule.workflow(),
+                *at,
+            )));
         }
     }
     callers
@@ -40,12 +46,14 @@ pub(crate) fn spawn(
 
 async fn fire(world: Arc<World>, workflow: &'static str, at: Duration) {
     tokio::time::sleep(at).await;
-    ask(&world, Request::FireNow { workflow }, async |process| {
-        match process.flow.schedule(workflow).fire_now().await {
+    ask(
+        &world,
+        Request::FireNow { workflow },
+        async |process| match process.flow.schedule(workflow).fire_now().await {
             Ok(run) => Answer::Done(Some(run.id())),
             Err(_) => Answer::Unknown,
-        }
-    })
+        },
+    )
     .await;
 }
 
@@ -84,7 +92,11 @@ async fn start(world: &World, plan: &RunPlan) -> Answer {
     };
     let state = serde_json::to_value(&plan.tale).unwrap_or_default();
     ask(world, request, async |process| {
-        let mut start = process.flow.run(plan.workflow).state(state).priority(plan.priority);
+        let mut start = process
+            .flow
+            .run(plan.workflow)
+            .state(state)
+            .priority(plan.priority);
         if let Some(key) = &plan.key {
             start = start.idempotency_key(key);
         }
@@ -102,11 +114,7 @@ async fn start(world: &World, plan: &RunPlan) -> Answer {
 }
 
 /// Asks something of a process, and notes both the asking and the answer.
-async fn ask(
-    world: &World,
-    request: Request,
-    act: impl AsyncFnOnce(Process) -> Answer,
-) -> Answer {
+async fn ask(world: &World, request: Request, act: impl AsyncFnOnce(Process) -> Answer) -> Answer {
     let process = world.any_process();
     let number = process.wire.process;
     let wire = Arc::clone(&process.wire);
@@ -163,15 +171,24 @@ async fn fulfil(world: &World, run: InstanceId, wish: Wish) {
         }
         Wish::Pause => {
             let request = Request::Pause { run };
-            ask(world, request, async |process| paused(handle(&process).pause().await)).await;
+            ask(world, request, async |process| {
+                paused(handle(&process).pause().await)
+            })
+            .await;
         }
         Wish::Resume => {
             let request = Request::Resume { run };
-            ask(world, request, async |process| paused(handle(&process).resume().await)).await;
+            ask(world, request, async |process| {
+                paused(handle(&process).resume().await)
+            })
+            .await;
         }
         Wish::Retry => {
             let request = Request::Retry { run };
-            ask(world, request, async |process| forked(handle(&process).retry().await)).await;
+            ask(world, request, async |process| {
+                forked(handle(&process).retry().await)
+            })
+            .await;
         }
         Wish::Fork => {
             let Some(node) = world.record(run).and_then(|record| {
@@ -181,7 +198,10 @@ async fn fulfil(world: &World, run: InstanceId, wish: Wish) {
                 return;
             };
             let request = Request::Fork { run };
-            ask(world, request, async |process| forked(handle(&process).fork(node).await)).await;
+            ask(world, request, async |process| {
+                forked(handle(&process).fork(node).await)
+            })
+            .await;
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::panic::catch_unwind;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use forktex_flow::planted::PlantedFault;
@@ -62,7 +62,9 @@ impl Campaign {
         };
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| self.work(&shared))).collect();
+            let workers: Vec<_> = (0..threads)
+                .map(|_| scope.spawn(|| self.work(&shared)))
+                .collect();
             scope.spawn(|| {
                 self.show_progress(&shared, begun);
             });
@@ -72,7 +74,10 @@ impl Campaign {
             }
             shared.is_over.store(true, Ordering::Relaxed);
         });
-        let (tally, broken) = shared.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (tally, broken) = shared
+            .found
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         Outcome {
             tally,
             played: shared.played.into_inner(),
@@ -97,11 +102,20 @@ impl Campaign {
                 shared.is_over.store(true, Ordering::Relaxed);
                 let mut found = shared.found.lock().unwrap_or_else(PoisonError::into_inner);
                 if found.1.as_ref().is_none_or(|broken| broken.seed > seed) {
-                    found.1 = Some(Broken { seed, violations, history });
+                    found.1 = Some(Broken {
+                        seed,
+                        violations,
+                        history,
+                    });
                 }
             }
         }
-        shared.found.lock().unwrap_or_else(PoisonError::into_inner).0.merge(&tally);
+        shared
+            .found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .merge(&tally);
     }
 
     fn show_progress(self, shared: &Shared, begun: Instant) {
@@ -133,7 +147,10 @@ pub(crate) fn judge(
     };
     let play = || match catch_unwind(|| world::play(seed, planted)) {
         Ok(played) => played,
-        Err(_) => Err(format!("the simulation panicked: {:?}", crate::panics::taken())),
+        Err(_) => Err(format!(
+            "the simulation panicked: {:?}",
+            crate::panics::taken()
+        )),
     };
     let history = match play() {
         Ok(history) => history,

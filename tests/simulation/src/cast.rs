@@ -65,14 +65,26 @@ pub(crate) enum Ending {
 /// A durable call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Deed {
-    Sleep { ms: u64 },
+    Sleep {
+        ms: u64,
+    },
     Once,
     Emit,
-    Letter { within_ms: Option<u64> },
-    Spawn { part: Part },
-    Map { parts: Vec<Part>, at_once: usize, fails_fast: bool },
+    Letter {
+        within_ms: Option<u64>,
+    },
+    Spawn {
+        part: Part,
+    },
+    Map {
+        parts: Vec<Part>,
+        at_once: usize,
+        fails_fast: bool,
+    },
     /// Goes on when the run is cancelled, or after a while.
-    Heed { ms: u64 },
+    Heed {
+        ms: u64,
+    },
 }
 
 /// A message to a run.
@@ -118,8 +130,13 @@ impl<'a> Scene<'a> {
     fn note(&self, phase: Phase) {
         // What a process does after its death is not seen.
         if !self.stage.wire.is_dead() {
-            let body = Body { phase, ..self.body.clone() };
-            self.stage.chronicle.note(self.stage.wire.process, What::Body(body));
+            let body = Body {
+                phase,
+                ..self.body.clone()
+            };
+            self.stage
+                .chronicle
+                .note(self.stage.wire.process, What::Body(body));
         }
     }
 
@@ -183,16 +200,13 @@ pub(crate) fn token(node: &str, visit: u32) -> String {
     format!("{node}.{visit}")
 }
 
-async fn perform(
-    ctx: &Ctx,
-    tale: &Tale,
-    deed: &Deed,
-    received: &mut Vec<u64>,
-) -> StepResult<()> {
+async fn perform(ctx: &Ctx, tale: &Tale, deed: &Deed, received: &mut Vec<u64>) -> StepResult<()> {
     match deed {
         Deed::Sleep { ms } => ctx.sleep(Duration::from_millis(*ms)).await?,
         Deed::Once => {
-            let number: u64 = ctx.once("once", async { Ok::<_, StepError>(tale.tag) }).await?;
+            let number: u64 = ctx
+                .once("once", async { Ok::<_, StepError>(tale.tag) })
+                .await?;
             if number != tale.tag {
                 return Err(StepError::fatal("another answer than was recorded"));
             }
@@ -201,7 +215,9 @@ async fn perform(
         Deed::Letter { within_ms: None } => {
             received.push(ctx.signal::<Letter>().await?.number);
         }
-        Deed::Letter { within_ms: Some(ms) } => {
+        Deed::Letter {
+            within_ms: Some(ms),
+        } => {
             let within = Duration::from_millis(*ms);
             let letter = ctx.signal::<Letter>().timeout(within).await?;
             received.extend(letter.map(|letter| letter.number));
@@ -210,9 +226,18 @@ async fn perform(
             let child = ctx.spawn(Child, child(tale, 0, part)).await?;
             ctx.wait(child).await?;
         }
-        Deed::Map { parts, at_once, fails_fast } => {
-            let states = parts.iter().zip(0..).map(|(part, number)| child(tale, number, part));
-            let call = ctx.map(Child, states.collect::<Vec<_>>()).concurrency(*at_once);
+        Deed::Map {
+            parts,
+            at_once,
+            fails_fast,
+        } => {
+            let states = parts
+                .iter()
+                .zip(0..)
+                .map(|(part, number)| child(tale, number, part));
+            let call = ctx
+                .map(Child, states.collect::<Vec<_>>())
+                .concurrency(*at_once);
             if *fails_fast {
                 call.await?;
             } else {
@@ -249,7 +274,11 @@ async fn careful(ctx: &Ctx, tale: &Tale, stage: Resource<Stage>) -> StepResult<T
 #[step(max_attempts = 2, backoff = ["200ms"])]
 async fn undo(ctx: &Ctx, tale: &Tale, stage: Resource<Stage>) -> StepResult<TaleUpdate> {
     let scene = Scene::begin(&stage, ctx, true);
-    let part = tale.parts.get(ctx.node().as_str()).cloned().unwrap_or_default();
+    let part = tale
+        .parts
+        .get(ctx.node().as_str())
+        .cloned()
+        .unwrap_or_default();
     tokio::time::sleep(Duration::from_millis(part.takes_ms.min(200))).await;
     if ctx.attempt() <= part.undo_failures {
         scene.end(Phase::Failed);
@@ -291,7 +320,11 @@ enum Enough {
 }
 
 fn enough(tale: &Tale) -> Enough {
-    let rounds = tale.log.iter().filter(|told| told.starts_with("work.")).count();
+    let rounds = tale
+        .log
+        .iter()
+        .filter(|told| told.starts_with("work."))
+        .count();
     if rounds < tale.rounds as usize {
         Enough::No
     } else {
@@ -343,7 +376,13 @@ pub(crate) struct Child;
 pub(crate) struct Parent;
 
 /// The workflows that callers start by name.
-pub(crate) const STARTED: [&str; 5] = ["sim.line", "sim.loop", "sim.mail", "sim.pause", "sim.parent"];
+pub(crate) const STARTED: [&str; 5] = [
+    "sim.line",
+    "sim.loop",
+    "sim.mail",
+    "sim.pause",
+    "sim.parent",
+];
 
 macro_rules! ticking {
     ($ident:ident, $name:literal, $overlap:ident, $catch_up:ident) => {

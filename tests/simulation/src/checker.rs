@@ -9,6 +9,8 @@ mod ownership;
 mod schedules;
 mod signals;
 mod starts;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use endings::is_at_rest;
 use forktex_flow::InstanceId;
@@ -54,7 +56,9 @@ pub(crate) enum Guarantee {
 impl Guarantee {
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Self::Ends => "1: a run that was accepted ends, or waits visibly for what was never sent",
+            Self::Ends => {
+                "1: a run that was accepted ends, or waits visibly for what was never sent"
+            }
             Self::Checkpoints => "2: a checkpoint is one transaction, and is there once",
             Self::Fencing => "3: a worker that lost a run changes nothing of it",
             Self::State => "5: the state is what the journal makes of the input",

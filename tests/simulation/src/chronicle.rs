@@ -91,7 +91,10 @@ impl Chronicle {
 
     pub(crate) fn kills(&self, run: InstanceId, node: &str) -> u32 {
         let kills = &self.written().kills;
-        kills.get(&(run, node.to_owned())).copied().unwrap_or_default()
+        kills
+            .get(&(run, node.to_owned()))
+            .copied()
+            .unwrap_or_default()
     }
 
     pub(crate) fn elapsed(&self) -> Duration {

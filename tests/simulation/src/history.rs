@@ -7,14 +7,11 @@ use std::time::Duration;
 use forktex_flow::simulation::{Effect, RunRecord};
 use forktex_flow::{InstanceId, InstanceStatus, ScheduleInfo};
 use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
 
 /// All that is known of one world.
 #[derive(Debug, Clone)]
 pub(crate) struct History {
     pub(crate) seed: u64,
-    /// When its clock began.
-    pub(crate) began_at: OffsetDateTime,
     pub(crate) moments: Vec<Moment>,
     /// How many slots the processes have, by their places.
     pub(crate) slots: Vec<u32>,
@@ -164,17 +161,21 @@ impl History {
 
     /// What was asked for, where in the history, and what came of it and where; unknown where nobody
     /// was told.
-    pub(crate) fn requests(&self) -> impl Iterator<Item = (usize, &Request, Option<(usize, &Answer)>)> {
+    pub(crate) fn requests(
+        &self,
+    ) -> impl Iterator<Item = (usize, &Request, Option<(usize, &Answer)>)> {
         let moments = self.moments.iter().enumerate();
         moments.filter_map(|(place, moment)| {
             let What::Asked { call, request } = &moment.what else {
                 return None;
             };
             let rest = self.moments.iter().enumerate().skip(place);
-            let answer = rest.into_iter().find_map(|(at, moment)| match &moment.what {
-                What::Answered { call: of, answer } if of == call => Some((at, answer)),
-                _ => None,
-            });
+            let answer = rest
+                .into_iter()
+                .find_map(|(at, moment)| match &moment.what {
+                    What::Answered { call: of, answer } if of == call => Some((at, answer)),
+                    _ => None,
+                });
             Some((place, request, answer))
         })
     }
@@ -195,9 +196,17 @@ impl History {
         for moment in &self.moments {
             let what = format!("{:?}", moment.what);
             let is_of_process = matches!(moment.what, What::Process(_) | What::TroubleEnds);
-            if named.as_ref().is_none_or(|run| is_of_process || what.contains(run)) {
+            if named
+                .as_ref()
+                .is_none_or(|run| is_of_process || what.contains(run))
+            {
                 // A string takes all that is written to it.
-                let _ = writeln!(text, "{:>11.6} p{} {what}", moment.at.as_secs_f64(), moment.process);
+                let _ = writeln!(
+                    text,
+                    "{:>11.6} p{} {what}",
+                    moment.at.as_secs_f64(),
+                    moment.process
+                );
             }
         }
         for run in &self.runs {

@@ -37,10 +37,14 @@ fn main() -> ExitCode {
     let is_as_it_should = match arguments.task {
         Task::Replay { seed } => {
             let (history, violations) = judge(seed, arguments.planted, true);
-            report::replay(seed, history.as_ref(), &violations);
+            report::replay(history.as_ref(), &violations);
             violations.is_empty()
         }
-        Task::Campaign { from, seeds, is_twice } => {
+        Task::Campaign {
+            from,
+            seeds,
+            is_twice,
+        } => {
             let campaign = Campaign {
                 from,
                 seeds,

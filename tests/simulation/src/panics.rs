@@ -18,7 +18,10 @@ pub(crate) fn keep() {
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let text = text.unwrap_or("no message");
         if text != ON_PURPOSE {
-            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            let place = panic
+                .location()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             SEEN.with_borrow_mut(|seen| seen.push(format!("{text} at {place}")));
         }
     }));

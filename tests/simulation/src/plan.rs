@@ -120,7 +120,8 @@ impl Plan {
             slow_ms_max: [10, 100, 1_000, 4_000][random.usize(..4)],
         };
         let lease = Duration::from_millis(random.u64(1_000..4_000));
-        let processes = (0..random.usize(1..=4)).map(|number| process(random, number, lease, trouble_ms));
+        let processes =
+            (0..random.usize(1..=4)).map(|number| process(random, number, lease, trouble_ms));
         let processes = processes.collect();
         let mut runs: Vec<RunPlan> = Vec::new();
         for number in 0..random.u64(2..=7) {
@@ -136,16 +137,27 @@ impl Plan {
             }
             runs.push(run);
         }
-        let tickings = [Ticking::Often, Ticking::Alone, Ticking::InTurn, Ticking::OnTime];
+        let tickings = [
+            Ticking::Often,
+            Ticking::Alone,
+            Ticking::InTurn,
+            Ticking::OnTime,
+        ];
         let schedule = (random.u32(..3) == 0).then(|| tickings[random.usize(..4)]);
-        let fires = if schedule.is_some() { random.usize(..2) } else { 0 };
+        let fires = if schedule.is_some() {
+            random.usize(..2)
+        } else {
+            0
+        };
         Self {
             processes,
             hazards,
             trouble: Duration::from_millis(trouble_ms),
             runs,
             schedule,
-            fires_at: (0..fires).map(|_| time(random, 5_000..trouble_ms)).collect(),
+            fires_at: (0..fires)
+                .map(|_| time(random, 5_000..trouble_ms))
+                .collect(),
         }
     }
 }
@@ -169,7 +181,11 @@ fn process(random: &mut Rng, number: usize, lease: Duration, trouble_ms: u64) ->
     ProcessPlan {
         slots: random.u32(1..=6),
         lease,
-        boots_at: if number == 0 { Duration::ZERO } else { time(random, 0..3_000) },
+        boots_at: if number == 0 {
+            Duration::ZERO
+        } else {
+            time(random, 0..3_000)
+        },
         mishaps,
     }
 }
@@ -186,7 +202,10 @@ fn run(random: &mut Rng, tag: u64, trouble_ms: u64) -> RunPlan {
     let mut parts = BTreeMap::new();
     for node in nodes {
         if random.u32(..3) > 0 {
-            parts.insert((*node).to_owned(), part(random, workflow == "sim.parent" && *node == "h"));
+            parts.insert(
+                (*node).to_owned(),
+                part(random, workflow == "sim.parent" && *node == "h"),
+            );
         }
     }
     let mut wishes = wishes(random, workflow, &parts, tag);
@@ -231,18 +250,26 @@ fn part(random: &mut Rng, is_parent: bool) -> Part {
 
 fn deed(random: &mut Rng) -> Deed {
     match random.u32(..6) {
-        0 => Deed::Sleep { ms: random.u64(1..4_000) },
+        0 => Deed::Sleep {
+            ms: random.u64(1..4_000),
+        },
         1 => Deed::Once,
         2 => Deed::Emit,
-        3 => Deed::Letter { within_ms: Some(random.u64(1..6_000)) },
+        3 => Deed::Letter {
+            within_ms: Some(random.u64(1..6_000)),
+        },
         4 => Deed::Letter { within_ms: None },
-        _ => Deed::Heed { ms: random.u64(1..3_000) },
+        _ => Deed::Heed {
+            ms: random.u64(1..3_000),
+        },
     }
 }
 
 fn family(random: &mut Rng) -> Deed {
     if random.u32(..3) == 0 {
-        return Deed::Spawn { part: part(random, false) };
+        return Deed::Spawn {
+            part: part(random, false),
+        };
     }
     let count = random.usize(1..=5);
     Deed::Map {
@@ -261,7 +288,11 @@ fn wishes(
     let mut wishes: Vec<(Duration, Wish)> = (0..random.usize(..3))
         .map(|_| (time(random, 0..20_000), Wish::Look))
         .collect();
-    let takes_letters = |part: &Part| part.deeds.iter().any(|deed| matches!(deed, Deed::Letter { .. }));
+    let takes_letters = |part: &Part| {
+        part.deeds
+            .iter()
+            .any(|deed| matches!(deed, Deed::Letter { .. }))
+    };
     if workflow == "sim.mail" || parts.values().any(takes_letters) {
         for place in 0..random.u64(..6) {
             let number = tag * 1_000 + place;
@@ -278,7 +309,9 @@ fn wishes(
     match random.u32(..12) {
         0 => wishes.push((
             time(random, 0..8_000),
-            Wish::Cancel { grace: time(random, 0..3_000) },
+            Wish::Cancel {
+                grace: time(random, 0..3_000),
+            },
         )),
         1 => wishes.push((time(random, 0..8_000), Wish::Undo)),
         2 | 3 => {

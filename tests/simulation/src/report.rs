@@ -39,13 +39,20 @@ pub(crate) fn campaign(campaign: Campaign, outcome: &Outcome, is_json: bool) {
         (Some(fault), None) => format!("{} was NOT found", fault.as_str()),
     };
     if !is_json {
-        say(&format!("{} seeds in {seconds:.1} s: {verdict}", outcome.played));
+        say(&format!(
+            "{} seeds in {seconds:.1} s: {verdict}",
+            outcome.played
+        ));
     }
 }
 
 fn table(outcome: &Outcome) {
     let lines: Vec<(&str, u64)> = outcome.tally.lines().collect();
-    let width = lines.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
+    let width = lines
+        .iter()
+        .map(|(what, _)| what.len())
+        .max()
+        .unwrap_or_default();
     for (what, count) in lines {
         say(&format!("  {what:<width$}  {count:>10}"));
     }
@@ -79,24 +86,41 @@ fn tell_broken(broken: &Broken, planted: Option<PlantedFault>) {
     }
     let planted = planted.map(|fault| format!(" --planted {}", fault.as_str()));
     let planted = planted.unwrap_or_default();
-    say(&format!("to play it again: cargo xtask sim --seed {seed}{planted}\n"));
+    say(&format!(
+        "to play it again: cargo xtask sim --seed {seed}{planted}\n"
+    ));
 }
 
 fn violations(violations: &[Violation]) {
     for violation in violations.iter().take(VIOLATIONS_MAX) {
-        let run = violation.run.map(|run| format!("run {run}: ")).unwrap_or_default();
-        say(&format!("  {}\n    {run}{}", violation.guarantee.words(), violation.detail));
+        let run = violation
+            .run
+            .map(|run| format!("run {run}: "))
+            .unwrap_or_default();
+        say(&format!(
+            "  {}\n    {run}{}",
+            violation.guarantee.words(),
+            violation.detail
+        ));
     }
-    if let Some(more) = violations.len().checked_sub(VIOLATIONS_MAX).filter(|more| *more > 0) {
+    if let Some(more) = violations
+        .len()
+        .checked_sub(VIOLATIONS_MAX)
+        .filter(|more| *more > 0)
+    {
         say(&format!("  and {more} more"));
     }
 }
 
 /// The whole history of one seed, and what is wrong with it.
-pub(crate) fn replay(seed: u64, history: Option<&History>, found: &[Violation]) {
+pub(crate) fn replay(history: Option<&History>, found: &[Violation]) {
     if let Some(history) = history {
         say(&history.text());
-        say(&format!("seed {seed}, history {}", history.digest()));
+        say(&format!(
+            "seed {}, history {}",
+            history.seed,
+            history.digest()
+        ));
     }
     if found.is_empty() {
         say("no guarantee was broken");

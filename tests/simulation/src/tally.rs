@@ -18,12 +18,15 @@ impl Tally {
         self.add("worlds", 1);
         for run in &history.runs {
             self.add("runs", 1);
-            self.add(match run.instance.status.as_str() {
-                "completed" => "runs completed",
-                "failed" => "runs failed",
-                "cancelled" => "runs cancelled",
-                _ => "runs that wait at the end",
-            }, 1);
+            self.add(
+                match run.instance.status.as_str() {
+                    "completed" => "runs completed",
+                    "failed" => "runs failed",
+                    "cancelled" => "runs cancelled",
+                    _ => "runs that wait at the end",
+                },
+                1,
+            );
             for line in &run.journal {
                 self.add_event(&line.event.kind);
             }
@@ -55,14 +58,24 @@ impl Tally {
             What::Process(Lot::Freezes(_)) => "processes that froze",
             What::Process(Lot::LosesHeartbeats(_)) => "processes whose heartbeats were lost",
             What::Process(Lot::Stops) => "processes that were drained",
-            What::Answered { answer: Answer::Unknown, .. } => "callers that heard nothing",
+            What::Answered {
+                answer: Answer::Unknown,
+                ..
+            } => "callers that heard nothing",
             What::Answered { .. } => "callers that were answered",
-            What::Effect(Effect::Claimed { is_suspect: true, .. }) => "claims of suspects",
+            What::Effect(Effect::Claimed {
+                is_suspect: true, ..
+            }) => "claims of suspects",
             What::Effect(Effect::Claimed { .. }) => "claims",
-            What::Effect(Effect::Committed { outcome: Fate::Fenced, .. }) => "checkpoints fenced",
+            What::Effect(Effect::Committed {
+                outcome: Fate::Fenced,
+                ..
+            }) => "checkpoints fenced",
             What::Effect(Effect::LeasesLost { .. }) => "leases lost",
             What::Effect(Effect::Elected) => "elections",
-            What::Effect(Effect::Fired { started: Some(_), .. }) => "firings",
+            What::Effect(Effect::Fired {
+                started: Some(_), ..
+            }) => "firings",
             What::Effect(Effect::Fired { started: None, .. }) => "firings that came second",
             _ => return,
         };

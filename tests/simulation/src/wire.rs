@@ -137,9 +137,9 @@ impl Line for Wire {
         if self.process == 0 {
             return;
         }
-        let (delay, dies) = self.chronicle.draw(|random, hazards| {
-            (delay(random, hazards), happens(random, hazards.death))
-        });
+        let (delay, dies) = self
+            .chronicle
+            .draw(|random, hazards| (delay(random, hazards), happens(random, hazards.death)));
         if dies {
             // What was asked for is done, and the process does not hear of it.
             self.die();

@@ -57,7 +57,9 @@ pub(crate) fn play(seed: u64, planted: Option<PlantedFault>) -> Result<History, 
     runtime.enable_time().start_paused(true);
     #[cfg(tokio_unstable)]
     runtime.rng_seed(tokio::runtime::RngSeed::from_bytes(&seed.to_le_bytes()));
-    let runtime = runtime.build().map_err(|error| format!("no runtime: {error}"))?;
+    let runtime = runtime
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))?;
     let mut history = runtime.block_on(whole(seed, random, planted))?;
     drop(runtime);
     history.panics = panics::taken();
@@ -86,7 +88,12 @@ async fn whole(
     }
     if let Some(schedule) = world.schedule {
         // Where the processes never came up, there is none yet.
-        let _ = world.anchor.flow.schedule(schedule.workflow()).disable().await;
+        let _ = world
+            .anchor
+            .flow
+            .schedule(schedule.workflow())
+            .disable()
+            .await;
     }
     let is_at_rest = world.until_at_rest().await;
     let runs = world.anchor.flow.records();
@@ -98,7 +105,6 @@ async fn whole(
     }
     Ok(History {
         seed,
-        began_at: BEGINNING,
         moments: world.chronicle.take(),
         slots,
         runs,
@@ -166,7 +172,9 @@ impl World {
     pub(crate) fn any_process(&self) -> Process {
         let living = self.living.lock().unwrap_or_else(PoisonError::into_inner);
         let living: Vec<&Process> = living.iter().flatten().collect();
-        let place = self.chronicle.draw(|random, _| random.usize(..=living.len()));
+        let place = self
+            .chronicle
+            .draw(|random, _| random.usize(..=living.len()));
         let process = living.get(place).copied().unwrap_or(&self.anchor);
         process.clone()
     }

@@ -11,7 +11,7 @@ use std::{env, fs};
 use crate::error::Error;
 use crate::run::{Captured, Task};
 use crate::workspace::{self, Workspace};
-use crate::{audit, demo, docs, license, services, tidy};
+use crate::{audit, demo, docs, license, services, sim, tidy};
 
 use super::Outcome;
 use super::counts::Counts;
@@ -165,6 +165,32 @@ pub(super) fn examples(workspace: &Workspace) -> Result<Outcome, Error> {
 
 /// Packs each publishable crate and compiles what was packed, all from one overlay of a registry,
 /// since they depend on each other and none may be published yet.
+pub(super) fn simulation(_: &Workspace) -> Result<Outcome, Error> {
+    let built = sim::built()?;
+    if !built.success {
+        return Ok(Outcome::from(built));
+    }
+    let (mut notes, mut counts) = (Vec::new(), Counts::default());
+    for arguments in sim::IN_CI {
+        let captured = sim::played(arguments)?;
+        counts += Counts::one(captured.success);
+        if !captured.success {
+            return Ok(Outcome {
+                counts,
+                ..Outcome::from(captured)
+            });
+        }
+        let lines = captured.output.lines();
+        let last = lines.rev().find(|line| !line.trim().is_empty());
+        notes.extend(last.map(str::to_owned));
+    }
+    Ok(Outcome {
+        notes,
+        counts,
+        ..Outcome::ok()
+    })
+}
+
 pub(super) fn package(workspace: &Workspace) -> Result<Outcome, Error> {
     let publishable = workspace
         .packages

@@ -268,10 +268,18 @@ impl Snapshot {
 
     /// The time of the earliest next attempt.
     pub(crate) fn next_retry(&self) -> Option<OffsetDateTime> {
-        self.members()
-            .iter()
-            .filter_map(|member| match member.progress {
-                Progress::Retrying { due_at } => Some(due_at),
+        self.next_retry_besides(|_| false)
+    }
+
+    /// The same, of members that have not begun it yet.
+    pub(crate) fn next_retry_besides(
+        &self,
+        has_begun: impl Fn(usize) -> bool,
+    ) -> Option<OffsetDateTime> {
+        let members = self.members().iter().enumerate();
+        members
+            .filter_map(|(index, member)| match member.progress {
+                Progress::Retrying { due_at } if !has_begun(index) => Some(due_at),
                 _ => None,
             })
             .min()

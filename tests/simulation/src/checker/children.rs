@@ -15,12 +15,19 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
 }
 
 fn named(history: &History, findings: &mut Findings) {
-    let there: HashSet<InstanceId> = history.runs.iter().map(|run| run.instance.instance_id).collect();
+    let there: HashSet<InstanceId> = history
+        .runs
+        .iter()
+        .map(|run| run.instance.instance_id)
+        .collect();
     let mut children: HashMap<InstanceId, HashSet<InstanceId>> = HashMap::new();
     for run in &history.runs {
         let id = run.instance.instance_id;
         for line in &run.journal {
-            let EventKind::Called { children: spawned, .. } = &line.event.kind else {
+            let EventKind::Called {
+                children: spawned, ..
+            } = &line.event.kind
+            else {
                 continue;
             };
             for child in spawned {
@@ -36,11 +43,16 @@ fn named(history: &History, findings: &mut Findings) {
             continue;
         };
         let id = run.instance.instance_id;
-        let is_named = children.get(&parent).is_some_and(|children| children.contains(&id));
+        let is_named = children
+            .get(&parent)
+            .is_some_and(|children| children.contains(&id));
         findings.expect(is_named, Guarantee::Checkpoints, id, || {
             format!("its parent {parent} does not know of it")
         });
-        let parent = history.runs.iter().find(|run| run.instance.instance_id == parent);
+        let parent = history
+            .runs
+            .iter()
+            .find(|run| run.instance.instance_id == parent);
         let is_cancelled =
             parent.is_some_and(|parent| parent.instance.status == InstanceStatus::Cancelled);
         let has_ended = run.instance.status.is_terminal();
@@ -57,8 +69,18 @@ fn turns(history: &History, findings: &mut Findings) {
     let mut living: HashMap<&str, HashSet<InstanceId>> = HashMap::new();
     for (_, _, effect) in history.effects() {
         match effect {
-            Effect::Committed { children, outcome: Fate::Written, .. } => {
-                for Birth { run, siblings, waits_for_turn, .. } in children {
+            Effect::Committed {
+                children,
+                outcome: Fate::Written,
+                ..
+            } => {
+                for Birth {
+                    run,
+                    siblings,
+                    waits_for_turn,
+                    ..
+                } in children
+                {
                     let is_new = group_of.insert(*run, siblings).is_none();
                     if is_new && !waits_for_turn {
                         *at_once.entry(siblings).or_default() += 1;
@@ -71,7 +93,10 @@ fn turns(history: &History, findings: &mut Findings) {
                 };
                 let living = living.entry(group).or_default();
                 living.insert(*run);
-                let (count, max) = (living.len(), at_once.get(group).copied().unwrap_or_default());
+                let (count, max) = (
+                    living.len(),
+                    at_once.get(group).copied().unwrap_or_default(),
+                );
                 findings.expect(count <= max, Guarantee::Limits, *run, || {
                     format!("{count} children live, and {max} may")
                 });

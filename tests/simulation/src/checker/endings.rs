@@ -28,8 +28,16 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
 /// The run that an effect ended.
 pub(super) fn ended_by(effect: &Effect) -> Option<InstanceId> {
     match effect {
-        Effect::Committed { run, then: Next::End(_), outcome: Fate::Written, .. }
-        | Effect::CancelAsked { run, outcome: Asked::AtOnce }
+        Effect::Committed {
+            run,
+            then: Next::End(_),
+            outcome: Fate::Written,
+            ..
+        }
+        | Effect::CancelAsked {
+            run,
+            outcome: Asked::AtOnce,
+        }
         | Effect::Overdue { run }
         | Effect::ChildEnded { run, is_over: true } => Some(*run),
         _ => None,
@@ -54,7 +62,12 @@ pub(crate) fn is_at_rest(run: &RunRecord) -> bool {
 fn waits(history: &History, findings: &mut Findings) {
     let mut paused: HashMap<InstanceId, bool> = HashMap::new();
     for (_, _, effect) in history.effects() {
-        if let Effect::PauseAsked { run, is_paused, is_done: true } = effect {
+        if let Effect::PauseAsked {
+            run,
+            is_paused,
+            is_done: true,
+        } = effect
+        {
             paused.insert(*run, *is_paused);
         }
     }
@@ -78,7 +91,10 @@ fn waits(history: &History, findings: &mut Findings) {
             _ => true,
         };
         findings.expect(holds, Guarantee::Ends, id, || {
-            format!("it waits on {:?}, which nobody is to bring", run.instance.waiting_on)
+            format!(
+                "it waits on {:?}, which nobody is to bring",
+                run.instance.waiting_on
+            )
         });
     }
 }
@@ -86,11 +102,17 @@ fn waits(history: &History, findings: &mut Findings) {
 /// What was seen to have ended stays as it was.
 fn finality(history: &History, findings: &mut Findings) {
     let mut seen: HashMap<InstanceId, InstanceStatus> = HashMap::new();
-    let finally = history.runs.iter().map(|run| (run.instance.instance_id, run.instance.status));
-    let sights = history.moments.iter().filter_map(|moment| match &moment.what {
-        What::Saw { run, status, .. } => Some((*run, *status)),
-        _ => None,
-    });
+    let finally = history
+        .runs
+        .iter()
+        .map(|run| (run.instance.instance_id, run.instance.status));
+    let sights = history
+        .moments
+        .iter()
+        .filter_map(|moment| match &moment.what {
+            What::Saw { run, status, .. } => Some((*run, *status)),
+            _ => None,
+        });
     for (run, status) in sights.chain(finally) {
         if let Some(before) = seen.get(&run) {
             findings.expect(*before == status, Guarantee::Endings, run, || {
@@ -103,7 +125,10 @@ fn finality(history: &History, findings: &mut Findings) {
     }
     for run in &history.runs {
         let id = run.instance.instance_id;
-        let after = history.later.iter().find(|later| later.instance.instance_id == id);
+        let after = history
+            .later
+            .iter()
+            .find(|later| later.instance.instance_id == id);
         let is_same = after.is_some_and(|after| {
             !run.instance.status.is_terminal()
                 || (after.instance == run.instance && after.journal.len() == run.journal.len())
@@ -118,7 +143,10 @@ fn cancellations(history: &History, findings: &mut Findings) {
     let (mut cancelled, mut undone, mut wished) = (HashSet::new(), HashSet::new(), HashSet::new());
     for (_, _, effect) in history.effects() {
         match effect {
-            Effect::CancelAsked { run, outcome: Asked::AtOnce | Asked::Requested } => {
+            Effect::CancelAsked {
+                run,
+                outcome: Asked::AtOnce | Asked::Requested,
+            } => {
                 cancelled.insert(*run);
             }
             Effect::ChildEnded { run, .. } => {
@@ -160,7 +188,8 @@ fn cancellations(history: &History, findings: &mut Findings) {
         }
     }
     for (_, request, answer) in history.requests() {
-        let (Request::Cancel { run, undoes }, Some((_, Answer::Done(_)))) = (request, answer) else {
+        let (Request::Cancel { run, undoes }, Some((_, Answer::Done(_)))) = (request, answer)
+        else {
             continue;
         };
         let known = if *undoes { &undone } else { &cancelled };
@@ -174,7 +203,10 @@ fn cancellations(history: &History, findings: &mut Findings) {
 fn deadlines(history: &History, findings: &mut Findings) {
     let mut deadlines: HashMap<InstanceId, Duration> = HashMap::new();
     for (_, request, answer) in history.requests() {
-        if let Request::Start { deadline: Some(deadline), .. } = request
+        if let Request::Start {
+            deadline: Some(deadline),
+            ..
+        } = request
             && let Some((_, Answer::Done(Some(run)))) = answer
         {
             deadlines.entry(*run).or_insert(*deadline);
@@ -186,7 +218,9 @@ fn deadlines(history: &History, findings: &mut Findings) {
         match deadlines.get(&id) {
             Some(deadline) => {
                 let due_at = instance.created_at + *deadline;
-                let is_early = is_over && instance.finished_at.is_some_and(|at| at < due_at);
+                // What is accepted at one time is of times that are a microsecond apart.
+                let is_before = |at| at + Duration::from_millis(1) < due_at;
+                let is_early = is_over && instance.finished_at.is_some_and(is_before);
                 findings.expect(!is_early, Guarantee::Endings, id, || {
                     format!("it failed by a deadline of {deadline:?} before that")
                 });

@@ -95,26 +95,53 @@ fn visits(run: &RunRecord, findings: &mut Findings) {
     let mut visits: BTreeMap<(&str, u32, bool), VisitSoFar> = BTreeMap::new();
     for line in &run.journal {
         let (node, visit, is_undo, attempt, failure) = match &line.event.kind {
-            EventKind::NodeCompleted { node, visit, attempt, .. } => (node, visit, false, attempt, None),
+            EventKind::NodeCompleted {
+                node,
+                visit,
+                attempt,
+                ..
+            } => (node, visit, false, attempt, None),
             EventKind::NodeSkipped { node, visit } => (node, visit, false, &1, None),
-            EventKind::AttemptFailed { node, visit, attempt, retry_after, .. } => {
-                (node, visit, false, attempt, Some(retry_after))
-            }
-            EventKind::Compensated { node, visit, attempt, .. } => (node, visit, true, attempt, None),
-            EventKind::CompensationFailed { node, visit, attempt, retry_after, .. } => {
-                (node, visit, true, attempt, Some(retry_after))
-            }
+            EventKind::AttemptFailed {
+                node,
+                visit,
+                attempt,
+                retry_after,
+                ..
+            } => (node, visit, false, attempt, Some(retry_after)),
+            EventKind::Compensated {
+                node,
+                visit,
+                attempt,
+                ..
+            } => (node, visit, true, attempt, None),
+            EventKind::CompensationFailed {
+                node,
+                visit,
+                attempt,
+                retry_after,
+                ..
+            } => (node, visit, true, attempt, Some(retry_after)),
             _ => continue,
         };
         let so_far = visits.entry((node.as_str(), *visit, is_undo)).or_default();
         findings.expect(!so_far.is_over, Guarantee::Checkpoints, id, || {
             format!("visit {visit} of {node} goes on after it was over")
         });
-        findings.expect(*attempt == so_far.failed + 1, Guarantee::Attempts, id, || {
-            let failed = so_far.failed;
-            format!("visit {visit} of {node} has attempt {attempt} after {failed} that failed")
-        });
-        let max = if is_undo { 2 } else { attempts_max(node.as_str()) };
+        findings.expect(
+            *attempt == so_far.failed + 1,
+            Guarantee::Attempts,
+            id,
+            || {
+                let failed = so_far.failed;
+                format!("visit {visit} of {node} has attempt {attempt} after {failed} that failed")
+            },
+        );
+        let max = if is_undo {
+            2
+        } else {
+            attempts_max(node.as_str())
+        };
         match failure {
             None => so_far.is_over = true,
             Some(retry_after) => {
@@ -144,13 +171,25 @@ fn played(
     .collect();
     for line in &run.journal {
         let (node, visit, attempt, is_undo, phase) = match &line.event.kind {
-            EventKind::NodeCompleted { node, visit, attempt, .. } => {
-                (node, visit, attempt, false, Phase::Done)
-            }
-            EventKind::Compensated { node, visit, attempt, .. } => {
-                (node, visit, attempt, true, Phase::Done)
-            }
-            EventKind::AttemptFailed { node, visit, attempt, failure, .. } => match failure.kind {
+            EventKind::NodeCompleted {
+                node,
+                visit,
+                attempt,
+                ..
+            } => (node, visit, attempt, false, Phase::Done),
+            EventKind::Compensated {
+                node,
+                visit,
+                attempt,
+                ..
+            } => (node, visit, attempt, true, Phase::Done),
+            EventKind::AttemptFailed {
+                node,
+                visit,
+                attempt,
+                failure,
+                ..
+            } => match failure.kind {
                 StepFailureKind::WorkerLost | StepFailureKind::Timeout => continue,
                 _ => (node, visit, attempt, false, Phase::Failed),
             },
@@ -189,20 +228,31 @@ fn state(run: &RunRecord, findings: &mut Findings) {
     let (mut log, mut received, mut total) = (Vec::new(), Vec::new(), 0);
     for (_, _, line) in changes {
         let delta = match &line.event.kind {
-            EventKind::NodeCompleted { node, visit, delta, .. } => {
+            EventKind::NodeCompleted {
+                node, visit, delta, ..
+            } => {
                 log.push(token(node.as_str(), *visit));
                 total += 1;
                 delta
             }
-            EventKind::Compensated { node, visit, delta, .. } => {
+            EventKind::Compensated {
+                node, visit, delta, ..
+            } => {
                 log.push(format!("undo {}", token(node.as_str(), *visit)));
                 delta
             }
             EventKind::Signalled { delta, .. } => delta,
             _ => continue,
         };
-        let numbers = delta.operations().filter(|(_, field, _)| *field == "received");
-        received.extend(numbers.filter_map(|(_, _, value)| value.as_array()).flatten().cloned());
+        let numbers = delta
+            .operations()
+            .filter(|(_, field, _)| *field == "received");
+        received.extend(
+            numbers
+                .filter_map(|(_, _, value)| value.as_array())
+                .flatten()
+                .cloned(),
+        );
     }
     let found = &run.instance.state;
     let expected = [
@@ -213,7 +263,10 @@ fn state(run: &RunRecord, findings: &mut Findings) {
     ];
     for (field, expected) in expected {
         findings.expect(found[field] == expected, Guarantee::State, id, || {
-            format!("its field {field} is {}, and should be {expected}", found[field])
+            format!(
+                "its field {field} is {}, and should be {expected}",
+                found[field]
+            )
         });
     }
 }

@@ -35,7 +35,10 @@ fn follow(effect: &Effect, runs: &mut HashMap<InstanceId, Owned>, findings: &mut
         Effect::Claimed { run, epoch, .. } => {
             let owned = runs.entry(*run).or_default();
             findings.expect(*epoch > owned.last_epoch, Guarantee::Fencing, *run, || {
-                format!("it was claimed in epoch {epoch} after epoch {}", owned.last_epoch)
+                format!(
+                    "it was claimed in epoch {epoch} after epoch {}",
+                    owned.last_epoch
+                )
             });
             findings.expect(!owned.is_paused, Guarantee::Limits, *run, || {
                 "it was claimed while it was paused".to_owned()
@@ -46,7 +49,15 @@ fn follow(effect: &Effect, runs: &mut HashMap<InstanceId, Owned>, findings: &mut
             owned.last_epoch = *epoch;
             owned.epoch = Some(*epoch);
         }
-        Effect::Committed { run, epoch, first_sequence, entries, then, outcome: Fate::Written, .. } => {
+        Effect::Committed {
+            run,
+            epoch,
+            first_sequence,
+            entries,
+            then,
+            outcome: Fate::Written,
+            ..
+        } => {
             let owned = runs.entry(*run).or_default();
             let commit = (*epoch, *first_sequence, entries.len());
             written(*run, owned, commit, *then, findings);
@@ -57,11 +68,18 @@ fn follow(effect: &Effect, runs: &mut HashMap<InstanceId, Owned>, findings: &mut
                 owned.epoch = None;
             }
         }
-        Effect::PauseAsked { run, is_paused, is_done: true } => {
+        Effect::PauseAsked {
+            run,
+            is_paused,
+            is_done: true,
+        } => {
             runs.entry(*run).or_default().is_paused = *is_paused;
         }
         Effect::UndoAsked { run, is_done: true } => runs.entry(*run).or_default().is_paused = false,
-        Effect::CancelAsked { run, outcome: Asked::AtOnce }
+        Effect::CancelAsked {
+            run,
+            outcome: Asked::AtOnce,
+        }
         | Effect::Overdue { run }
         | Effect::ChildEnded { run, is_over: true } => {
             let owned = runs.entry(*run).or_default();

@@ -37,7 +37,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
 }
 
 /// The tick of a run; none of one that was fired by hand.
-fn tick(run: &RunRecord) -> Option<OffsetDateTime> {
+pub(super) fn tick(run: &RunRecord) -> Option<OffsetDateTime> {
     let text = run.instance.metadata.get("scheduled_for")?.as_str()?;
     let tick = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     let is_tick = tick.nanosecond() == 0 && tick.unix_timestamp() % PERIOD_SECONDS == 0;
@@ -48,12 +48,18 @@ fn each(by_tick: &BTreeMap<OffsetDateTime, Vec<&RunRecord>>, findings: &mut Find
     for (tick, runs) in by_tick {
         for run in runs {
             let instance = &run.instance;
-            findings.expect(runs.len() == 1, Guarantee::Schedules, instance.instance_id, || {
-                format!("the tick {tick} has {} runs", runs.len())
-            });
+            findings.expect(
+                runs.len() == 1,
+                Guarantee::Schedules,
+                instance.instance_id,
+                || format!("the tick {tick} has {} runs", runs.len()),
+            );
             let is_due = instance.created_at >= *tick;
             findings.expect(is_due, Guarantee::Schedules, instance.instance_id, || {
-                format!("the run of tick {tick} came before it, at {}", instance.created_at)
+                format!(
+                    "the run of tick {tick} came before it, at {}",
+                    instance.created_at
+                )
             });
         }
     }
@@ -70,7 +76,8 @@ fn gaps(
             && (**later - **earlier).whole_seconds() != PERIOD_SECONDS
         {
             let workflow = &schedule.workflow_name;
-            let detail = format!("{workflow} has no run for the ticks between {earlier} and {later}");
+            let detail =
+                format!("{workflow} has no run for the ticks between {earlier} and {later}");
             findings.add(Guarantee::Schedules, None, detail);
         }
     }
@@ -83,9 +90,12 @@ fn overlaps(by_tick: &BTreeMap<OffsetDateTime, Vec<&RunRecord>>, findings: &mut 
         if let [earlier, later] = pair {
             let finished_at = earlier.instance.finished_at;
             let is_over = finished_at.is_some_and(|at| at <= later.instance.created_at);
-            findings.expect(is_over, Guarantee::Schedules, later.instance.instance_id, || {
-                format!("it began while {} lived", earlier.instance.instance_id)
-            });
+            findings.expect(
+                is_over,
+                Guarantee::Schedules,
+                later.instance.instance_id,
+                || format!("it began while {} lived", earlier.instance.instance_id),
+            );
         }
     }
 }

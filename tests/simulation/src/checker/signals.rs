@@ -48,9 +48,17 @@ fn taken(run: &RunRecord, findings: &mut Findings) {
         *last = *message;
     }
     for message in run.inbox.iter().filter(|message| message.is_taken) {
-        findings.expect(by_journal.contains(&message.id), Guarantee::Signals, id, || {
-            format!("message {} is gone from the inbox, and the run did not take it", message.id)
-        });
+        findings.expect(
+            by_journal.contains(&message.id),
+            Guarantee::Signals,
+            id,
+            || {
+                format!(
+                    "message {} is gone from the inbox, and the run did not take it",
+                    message.id
+                )
+            },
+        );
     }
     if let Some(WaitingOn::Signal { names, .. }) = &run.instance.waiting_on {
         let mut open = run.inbox.iter().filter(|message| !message.is_taken);
@@ -89,25 +97,39 @@ fn sent(history: &History, findings: &mut Findings) {
                 keyed.extend(key.as_ref().map(|key| (*run, key)));
             }
             Some(Answer::Refused(reason)) => {
-                findings.add(Guarantee::Signals, *run, format!("a signal was refused: {reason}"));
+                findings.add(
+                    Guarantee::Signals,
+                    *run,
+                    format!("a signal was refused: {reason}"),
+                );
             }
             _ => {}
         }
     }
     for run in &history.runs {
         let id = run.instance.instance_id;
-        let number = |message: &forktex_flow::simulation::Message| message.payload["number"].as_u64();
+        let number =
+            |message: &forktex_flow::simulation::Message| message.payload["number"].as_u64();
         for ((_, wanted), (sent, accepted)) in asked.iter().filter(|((run, _), _)| *run == id) {
-            let found = run.inbox.iter().filter(|message| number(message) == Some(*wanted)).count();
+            let found = run
+                .inbox
+                .iter()
+                .filter(|message| number(message) == Some(*wanted))
+                .count();
             findings.expect(found >= *accepted, Guarantee::Signals, id, || {
-                format!("signal {wanted} was acknowledged {accepted} times, and is there {found} times")
+                format!(
+                    "signal {wanted} was acknowledged {accepted} times, and is there {found} times"
+                )
             });
             findings.expect(found <= *sent, Guarantee::Signals, id, || {
                 format!("signal {wanted} was sent {sent} times, and is there {found} times")
             });
         }
         for (_, key) in keyed.iter().filter(|(run, _)| *run == id) {
-            let is_there = run.inbox.iter().any(|message| message.key.as_ref() == Some(key));
+            let is_there = run
+                .inbox
+                .iter()
+                .any(|message| message.key.as_ref() == Some(key));
             findings.expect(is_there, Guarantee::Signals, id, || {
                 format!("a signal with the key {key} was said to be known, and is not there")
             });
@@ -118,7 +140,12 @@ fn sent(history: &History, findings: &mut Findings) {
         if let Some(run) = super::endings::ended_by(effect) {
             ended.insert(run);
         }
-        if let Effect::Posted { run, is_accepted: true, .. } = effect {
+        if let Effect::Posted {
+            run,
+            is_accepted: true,
+            ..
+        } = effect
+        {
             findings.expect(!ended.contains(run), Guarantee::Signals, *run, || {
                 "a signal was accepted after its end".to_owned()
             });

@@ -15,19 +15,29 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
             continue;
         };
         if let (Answer::Done(Some(run)), _) = (answer, request) {
-            let is_there = history.runs.iter().any(|known| known.instance.instance_id == *run);
+            let is_there = history
+                .runs
+                .iter()
+                .any(|known| known.instance.instance_id == *run);
             findings.expect(is_there, Guarantee::Ends, *run, || {
                 format!("it was acknowledged, and is not there: {request:?}")
             });
         }
-        let Request::Start { tag, workflow, key, .. } = request else {
+        let Request::Start {
+            tag, workflow, key, ..
+        } = request
+        else {
             continue;
         };
         match answer {
             Answer::Done(Some(run)) => {
-                let known = history.runs.iter().find(|known| known.instance.instance_id == *run);
+                let known = history
+                    .runs
+                    .iter()
+                    .find(|known| known.instance.instance_id == *run);
                 let is_it = known.is_none_or(|known| {
-                    known.instance.input["tag"] == *tag && known.instance.workflow_name.as_str() == *workflow
+                    known.instance.input["tag"] == *tag
+                        && known.instance.workflow_name.as_str() == *workflow
                 });
                 findings.expect(is_it, Guarantee::Keys, *run, || {
                     format!("a start of tag {tag} was answered by another run")
@@ -40,7 +50,11 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
                 }
             }
             Answer::Refused(reason) => {
-                findings.add(Guarantee::Ends, None, format!("a start was refused: {reason}"));
+                findings.add(
+                    Guarantee::Ends,
+                    None,
+                    format!("a start was refused: {reason}"),
+                );
             }
             _ => {}
         }

@@ -124,9 +124,12 @@ impl Execution {
 
     /// How long until something is due while bodies are running.
     pub(super) fn until_next_due(&self) -> Option<Duration> {
+        // An attempt that has begun is not due any more, and while a pause is asked for none begins.
+        let has_begun = |member| self.in_flight.values().any(|body| body.member == member);
+        let next_retry = self.snapshot.next_retry_besides(has_begun);
         let times = [
             self.pending_calls.next_time(),
-            self.snapshot.next_retry(),
+            next_retry.filter(|_| !self.is_pausing),
             self.deadline(),
         ];
         let time = times.into_iter().flatten().min();

@@ -160,7 +160,9 @@ impl Execution {
     pub(super) async fn rest(&mut self, held: &mut Held) -> Course {
         let mut checkpoint = self.checkpoint(held, Vec::new());
         if let Some((on, due_at)) = self.pending_calls.rests_on() {
-            let retry_at = self.snapshot.next_retry();
+            // A body that waits is an attempt under way: the time at which it was due is over.
+            let waits = |member| self.in_flight.values().any(|body| body.member == member);
+            let retry_at = self.snapshot.next_retry_besides(waits);
             let times = [due_at, retry_at, self.deadline()];
             let wake_at = times.into_iter().flatten().min();
             checkpoint.then = Then::Wait(Rest {
