@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Plays the worlds of many seeds, a thread for each processor, until one breaks a guarantee.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::panic::catch_unwind;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use forktex_flow::planted::PlantedFault;
 
 use crate::checker::{Guarantee, Violation, check};
 use crate::history::History;
+use crate::report;
 use crate::tally::Tally;
 use crate::world;
 
@@ -43,8 +44,14 @@ pub(crate) struct Outcome {
     pub(crate) broken: Option<Broken>,
 }
 
+/// How long a world may take of real time. One takes some milliseconds; one that takes this long goes
+/// round in a circle, and its clock stands still.
+const WORLD_LIMIT: Duration = Duration::from_secs(60);
+
 /// What the threads have in common.
 struct Shared {
+    /// The worlds that are being played, and since when.
+    playing: Mutex<BTreeMap<u64, Instant>>,
     next: AtomicU64,
     played: AtomicU64,
     is_over: AtomicBool,
@@ -55,6 +62,7 @@ impl Campaign {
     pub(crate) fn run(self) -> Outcome {
         let begun = Instant::now();
         let shared = Shared {
+            playing: Mutex::default(),
             next: AtomicU64::new(self.from),
             played: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
@@ -65,9 +73,7 @@ impl Campaign {
             let workers: Vec<_> = (0..threads)
                 .map(|_| scope.spawn(|| self.work(&shared)))
                 .collect();
-            scope.spawn(|| {
-                self.show_progress(&shared, begun);
-            });
+            scope.spawn(|| self.watch(&shared, begun));
             for worker in workers {
                 // Worlds that panic are caught one by one.
                 let _ = worker.join();
@@ -93,7 +99,9 @@ impl Campaign {
             if seed >= self.from.saturating_add(self.seeds) {
                 break;
             }
+            shared.playing().insert(seed, Instant::now());
             let (history, violations) = judge(seed, self.planted, self.is_twice);
+            shared.playing().remove(&seed);
             shared.played.fetch_add(1, Ordering::Relaxed);
             if let Some(history) = &history {
                 tally.count(history);
@@ -118,19 +126,37 @@ impl Campaign {
             .merge(&tally);
     }
 
-    fn show_progress(self, shared: &Shared, begun: Instant) {
-        if !std::io::stderr().is_terminal() {
-            return;
-        }
+    /// Shows how far it is, and ends the process where a world does not come to an end.
+    fn watch(self, shared: &Shared, begun: Instant) {
         let mut error = std::io::stderr();
+        let is_shown = error.is_terminal();
         while !shared.is_over.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(200));
             let played = shared.played.load(Ordering::Relaxed);
             let seconds = begun.elapsed().as_secs();
-            // Progress that cannot be shown is no reason to stop.
-            let _ = write!(error, "\r{played} of {} seeds, {seconds} s ", self.seeds);
+            if is_shown {
+                // Progress that cannot be shown is no reason to stop.
+                let _ = write!(error, "\r{played} of {} seeds, {seconds} s ", self.seeds);
+            }
+            let hung = shared
+                .playing()
+                .iter()
+                .find_map(|(seed, since)| (since.elapsed() > WORLD_LIMIT).then_some(*seed));
+            if let Some(seed) = hung {
+                report::hung(seed, self.planted);
+                // Its thread cannot be ended otherwise.
+                std::process::exit(1);
+            }
         }
-        let _ = writeln!(error);
+        if is_shown {
+            let _ = writeln!(error);
+        }
+    }
+}
+
+impl Shared {
+    fn playing(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
+        self.playing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

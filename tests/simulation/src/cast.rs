@@ -261,12 +261,12 @@ fn child(parent: &Tale, number: u64, part: &Part) -> Tale {
     }
 }
 
-#[step(max_attempts = 3, backoff = ["300ms", "1s"], timeout = "20s")]
+#[step(max_attempts = 3, backoff = ["300ms", "1s"], timeout = "5s")]
 async fn play_all(ctx: &Ctx, tale: &Tale, stage: Resource<Stage>) -> StepResult<TaleUpdate> {
     play(ctx, tale, &stage).await
 }
 
-#[step(max_attempts = 2, backoff = ["200ms"], timeout = "20s", compensate = undo)]
+#[step(max_attempts = 2, backoff = ["200ms"], timeout = "5s", compensate = undo)]
 async fn careful(ctx: &Ctx, tale: &Tale, stage: Resource<Stage>) -> StepResult<TaleUpdate> {
     play(ctx, tale, &stage).await
 }

@@ -12,7 +12,7 @@ mod starts;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use endings::is_at_rest;
+pub(crate) use endings::are_at_rest;
 use forktex_flow::InstanceId;
 
 use crate::history::History;

@@ -84,10 +84,22 @@ fn tell_broken(broken: &Broken, planted: Option<PlantedFault>) {
         say("\nwhat happened to it:");
         say(&run.map_or_else(|| history.text(), |run| history.text_of(run)));
     }
+    say(&format!("to play it again: {}\n", again(seed, planted)));
+}
+
+/// The command that plays a seed again.
+fn again(seed: u64, planted: Option<PlantedFault>) -> String {
     let planted = planted.map(|fault| format!(" --planted {}", fault.as_str()));
     let planted = planted.unwrap_or_default();
+    format!("cargo xtask sim --seed {seed}{planted}")
+}
+
+/// A world that does not come to an end.
+pub(crate) fn hung(seed: u64, planted: Option<PlantedFault>) {
     say(&format!(
-        "to play it again: cargo xtask sim --seed {seed}{planted}\n"
+        "\nseed {seed} goes round in a circle: something is due over and over, and no time passes\n\
+         to play it again, for a debugger: {}",
+        again(seed, planted)
     ));
 }
 

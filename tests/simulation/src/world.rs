@@ -14,7 +14,7 @@ use time::macros::datetime;
 
 use crate::callers;
 use crate::cast::{Alone, InTurn, Often, OnTime, Stage};
-use crate::checker::is_at_rest;
+use crate::checker::are_at_rest;
 use crate::chronicle::Chronicle;
 use crate::history::{History, Lot, What};
 use crate::panics;
@@ -25,7 +25,7 @@ use crate::wire::Wire;
 const BEGINNING: OffsetDateTime = datetime!(2030-01-01 00:00 UTC);
 
 /// How long a world may take to come to rest after the last fault.
-const REST_LIMIT: Duration = Duration::from_secs(150);
+const REST_LIMIT: Duration = Duration::from_secs(300);
 
 /// How often it is looked whether it has.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -191,7 +191,7 @@ impl World {
         let looks = REST_LIMIT.as_secs() / LOOK_INTERVAL.as_secs();
         for _ in 0..looks {
             tokio::time::sleep(LOOK_INTERVAL).await;
-            if self.anchor.flow.records().iter().all(is_at_rest) {
+            if are_at_rest(&self.anchor.flow.records()) {
                 return true;
             }
         }

@@ -318,9 +318,13 @@ fn a_run_that_is_lost_or_stuck_is_refused() {
     bad.runs[place].instance.waiting_on = Some(WaitingOn::Worker);
     refuses(&bad, Guarantee::Ends, "it has not ended");
 
-    let mut bad = good;
     bad.runs[place].instance.waiting_on = Some(WaitingOn::Child { remaining: 1 });
-    refuses(&bad, Guarantee::Ends, "which nobody is to bring");
+    bad.runs.retain(|known| known.instance.parent_id.is_none());
+    refuses(&bad, Guarantee::Ends, "it has not ended");
+
+    let mut bad = good;
+    bad.runs[place].instance.waiting_on = Some(WaitingOn::Pause);
+    refuses(&bad, Guarantee::Ends, "nobody asked for that");
 }
 
 #[test]

@@ -217,7 +217,10 @@ impl Tables {
             }
         }
         for child in &checkpoint.children {
-            self.start(child);
+            // One that is there already was begun where it must not be: see `planted`.
+            if !self.instances.contains_key(&child.instance_id) {
+                self.start(child);
+            }
         }
         Committed::Written
     }
