@@ -26,7 +26,7 @@ pub(crate) struct Violation {
     pub(crate) detail: String,
 }
 
-/// What the engine promises, by its number in the design; in the words of a report.
+/// What the engine promises. Where a report names a number, it is that of the design.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Guarantee {
     /// A run that was accepted ends, or waits visibly for what was never sent.
@@ -66,9 +66,9 @@ impl Guarantee {
             Self::Signals => "7: signals are taken in order, each once",
             Self::Endings => "8: a cancelled run ends as cancelled; what has ended does not change",
             Self::Schedules => "9: a tick has one run at most, and none is lost",
-            Self::Limits => "11: slots, concurrency and pauses hold",
-            Self::Keys => "a key stands for one run",
-            Self::Soundness => "the engine does not panic",
+            Self::Limits => "limits: slots, concurrency and pauses hold",
+            Self::Keys => "keys: a key stands for one run",
+            Self::Soundness => "soundness: the engine does not panic, and a seed gives one history",
         }
     }
 }

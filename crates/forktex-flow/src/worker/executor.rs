@@ -506,16 +506,6 @@ impl Execution {
         }
         entries
     }
-
-    /// What else was running is of no use any more.
-    fn stop_bodies(&mut self) {
-        let mut bodies: Vec<InFlight> = self.in_flight.drain().map(|(_, body)| body).collect();
-        bodies.sort_unstable_by_key(|body| body.member);
-        for body in bodies {
-            body.abort.abort();
-            self.pending_calls.forget(body.member);
-        }
-    }
 }
 
 /// Refuses values that could not be stored. Returns their size in bytes.
