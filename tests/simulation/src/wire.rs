@@ -103,12 +103,14 @@ impl Wire {
         let until = self.stopped().heart_until;
         call == "pulse" && until.is_some_and(|until| until > Instant::now())
     }
+}
 
-    async fn wait(&self, delay: Delay) {
-        match delay {
-            Delay::None => {}
-            Delay::Turn => tokio::task::yield_now().await,
-            Delay::Time(time) => tokio::time::sleep(time).await,
+impl Delay {
+    async fn pass(self) {
+        match self {
+            Self::None => {}
+            Self::Turn => tokio::task::yield_now().await,
+            Self::Time(time) => tokio::time::sleep(time).await,
         }
     }
 }
@@ -121,7 +123,7 @@ impl Line for Wire {
             return Passage::Whole;
         }
         let chance = self.chronicle.draw(chance);
-        self.wait(chance.delay).await;
+        chance.delay.pass().await;
         self.open().await;
         if chance.kills {
             self.die();
@@ -145,7 +147,7 @@ impl Line for Wire {
             self.die();
         }
         self.open().await;
-        self.wait(delay).await;
+        delay.pass().await;
         self.open().await;
     }
 

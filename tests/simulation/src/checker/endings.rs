@@ -206,37 +206,59 @@ fn cancellations(history: &History, findings: &mut Findings) {
 
 /// A deadline is not passed, and nobody fails by it before.
 fn deadlines(history: &History, findings: &mut Findings) {
-    // Of several starts under one key the first counts, and who was first is not always known.
-    let mut deadlines: HashMap<InstanceId, Vec<Option<Duration>>> = HashMap::new();
-    for (_, request, answer) in history.requests() {
-        if let Request::Start { deadline, .. } = request
-            && let Some((_, Answer::Done(Some(run)))) = answer
-        {
-            deadlines.entry(*run).or_default().push(*deadline);
-        }
-    }
+    let deadlines = known_deadlines(history);
     for run in &history.runs {
         let (id, instance) = (run.instance.instance_id, &run.instance);
+        let Some(deadline) = deadlines.get(&id) else {
+            continue;
+        };
+        let due_at = instance.created_at + *deadline;
         let is_over = matches!(instance.failure, Some(RunFailure::DeadlineExceeded));
-        let given = deadlines.get(&id).map(Vec::as_slice).unwrap_or_default();
-        let is_sure = given.windows(2).all(|pair| pair[0] == pair[1]);
-        match given.first().copied().flatten().filter(|_| is_sure) {
-            Some(deadline) => {
-                let due_at = instance.created_at + deadline;
-                // What is accepted at one time is of times that are a microsecond apart.
-                let is_before = |at| at + Duration::from_millis(1) < due_at;
-                let is_early = is_over && instance.finished_at.is_some_and(is_before);
-                findings.expect(!is_early, Guarantee::Endings, id, || {
-                    format!("it failed by a deadline of {deadline:?} before that")
-                });
-                let is_paused = instance.waiting_on == Some(WaitingOn::Pause);
-                let is_late = !instance.status.is_terminal() && !is_paused;
-                findings.expect(!is_late, Guarantee::Ends, id, || {
-                    format!("it lives on after a deadline of {deadline:?}")
-                });
-            }
-            // A start that nobody heard of may have had one.
-            None => {}
+        // What is accepted at one time is of times that are a microsecond apart.
+        let is_before = |at| at + Duration::from_millis(1) < due_at;
+        let is_early = is_over && instance.finished_at.is_some_and(is_before);
+        findings.expect(!is_early, Guarantee::Endings, id, || {
+            format!("it failed by a deadline of {deadline:?} before that")
+        });
+        let is_paused = instance.waiting_on == Some(WaitingOn::Pause);
+        let is_late = !instance.status.is_terminal() && !is_paused;
+        findings.expect(!is_late, Guarantee::Ends, id, || {
+            format!("it lives on after a deadline of {deadline:?}")
+        });
+    }
+}
+
+/// The deadlines of runs, where they are sure: of several starts under one key the first counts, and
+/// which that is nobody may have heard.
+fn known_deadlines(history: &History) -> HashMap<InstanceId, Duration> {
+    let (mut deadlines, mut unsure) = (HashMap::new(), HashSet::new());
+    let mut of_key: HashMap<(&str, &String), Option<Duration>> = HashMap::new();
+    for (_, request, _) in history.requests() {
+        if let Request::Start {
+            workflow,
+            key: Some(key),
+            deadline,
+            ..
+        } = request
+            && *of_key.entry((workflow, key)).or_insert(*deadline) != *deadline
+        {
+            unsure.insert((*workflow, key));
         }
     }
+    for (_, request, answer) in history.requests() {
+        if let Request::Start {
+            workflow,
+            key,
+            deadline: Some(deadline),
+            ..
+        } = request
+            && let Some((_, Answer::Done(Some(run)))) = answer
+            && !key
+                .as_ref()
+                .is_some_and(|key| unsure.contains(&(*workflow, key)))
+        {
+            deadlines.insert(*run, *deadline);
+        }
+    }
+    deadlines
 }
