@@ -46,7 +46,7 @@ pub(crate) struct Outcome {
 
 /// How long a world may take of real time. One takes some milliseconds; one that takes this long goes
 /// round in a circle, and its clock stands still.
-const WORLD_LIMIT: Duration = Duration::from_secs(60);
+const WORLD_LIMIT: Duration = Duration::from_mins(1);
 
 /// What the threads have in common.
 struct Shared {

@@ -25,7 +25,7 @@ use crate::wire::Wire;
 const BEGINNING: OffsetDateTime = datetime!(2030-01-01 00:00 UTC);
 
 /// How long a world may take to come to rest after the last fault.
-const REST_LIMIT: Duration = Duration::from_secs(300);
+const REST_LIMIT: Duration = Duration::from_mins(5);
 
 /// How often it is looked whether it has.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);

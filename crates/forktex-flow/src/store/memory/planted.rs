@@ -7,6 +7,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::{MemoryStore, Shared};
+use crate::instance::journal::Entry;
 use crate::planted::PlantedFault;
 use crate::store::Checkpoint;
 
@@ -50,10 +51,7 @@ impl MemoryStore {
                     !checkpoint.children.is_empty()
                 }
                 Some(PlantedFault::SignalConsumedFirst) => {
-                    let messages = checkpoint
-                        .entries
-                        .iter()
-                        .filter_map(|entry| entry.message());
+                    let messages = checkpoint.entries.iter().filter_map(Entry::message);
                     let messages: Vec<_> = messages.collect();
                     for message in &messages {
                         tables
