@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::{BodyResult, Execution, InFlight};
 use crate::error::failure::{StepFailure, StepFailureKind};
@@ -62,5 +62,7 @@ impl Execution {
             body.abort.abort();
             self.pending_calls.forget(body.member);
         }
+        // What they asked and nobody took yet must not be taken for a call of who is in their places next.
+        (self.requests_sender, self.requests) = mpsc::unbounded_channel();
     }
 }

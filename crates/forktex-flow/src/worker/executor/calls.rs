@@ -144,6 +144,10 @@ impl Execution {
 
     /// Takes in a call: gives the answer that is recorded, records it, or keeps it as pending.
     pub(super) async fn take_call(&mut self, held: &mut Held, request: CallRequest) -> Course {
+        if request.reply.is_closed() {
+            // Whoever asked is gone, and another may be in its place.
+            return Course::GoesOn;
+        }
         if let Ask::Commit { transaction, delta } = request.ask {
             // The body ends by it, and needs no reply.
             return self
