@@ -237,6 +237,36 @@ async fn c44_cancelling_a_parent_cancels_its_children_and_theirs(world: &impl St
     flow.close().await.unwrap();
 }
 
+/// A run that is to be undone, and has nothing to undo, ends at once: what it was about to spawn would
+/// have nobody to end it.
+async fn c44_a_parent_that_is_undone_while_it_spawns_leaves_no_child_alive(world: &impl Stage) {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let cast = Cast::default()
+        .on("first", move |ctx, _| {
+            let gate = held.clone();
+            async move {
+                gate.pass().await;
+                ctx.map(Solo, tales(3)).await?;
+                line(&ctx)
+            }
+        })
+        .on("only", |ctx, _| async move {
+            ctx.sleep(Duration::from_hours(1)).await?;
+            line(&ctx)
+        });
+    let flow = world.flow(cast).await;
+    flow.start_driver().await.unwrap();
+    let parent = flow.start(Pair, tale("c44")).await.unwrap();
+    gate.until_arrived(1).await;
+    parent.cancel("not wanted").compensate().await.unwrap();
+    gate.open();
+    let done = ended(&parent).await;
+    assert_eq!(done.status, InstanceStatus::Cancelled);
+    until("no child lives", async || world.living().await == 0).await;
+    flow.close().await.unwrap();
+}
+
 async fn c45a_a_thousand_parents_of_ten_children_finish_on_four_slots(world: &impl Stage) {
     let cast = Cast::default().on("first", |ctx, _| async move {
         let children = ctx.map(Solo, tales(10)).await?;
@@ -299,6 +329,7 @@ on_both_stores! {
     c44_the_first_failure_has_the_siblings_cancelled,
     c44_where_all_are_waited_for_each_outcome_is_told,
     c44_cancelling_a_parent_cancels_its_children_and_theirs,
+    c44_a_parent_that_is_undone_while_it_spawns_leaves_no_child_alive,
     c45a_a_thousand_parents_of_ten_children_finish_on_four_slots,
     a_workflow_that_is_not_here_cannot_be_spawned_and_leaves_nothing,
 }

@@ -21,7 +21,7 @@ use time::macros::datetime;
 
 use crate::mail::{Closed, Listening, told};
 use crate::tale::{Cast, Ledger, MemoryRows, Pair, Solo, Tale, TaleUpdate, act, line, tale};
-use crate::world::LIMIT;
+use crate::world::{LIMIT, until};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -527,4 +527,25 @@ async fn what_needs_a_database_is_refused_and_leaves_nothing() {
     assert_eq!(flow.query().count().await.unwrap(), 1);
     transaction.rollback().await.unwrap();
     db.close().await;
+}
+
+/// Neither its worker nor what the steps were given is kept by what the one tells the other.
+#[tokio::test]
+async fn a_flow_that_is_dropped_while_its_driver_runs_is_freed() {
+    let cast = Arc::new(Cast::default());
+    let rows = MemoryRows::default();
+    let flow = Flow::in_memory()
+        .resource(Ledger::in_memory(rows.clone(), "worker"))
+        .shared_resource(Arc::clone(&cast))
+        .build()
+        .await
+        .unwrap();
+    rows.set_clock(flow.clock());
+    flow.start_driver().await.unwrap();
+    flow.start(Solo, tale("last")).await.unwrap();
+    drop((flow, rows));
+    until("nothing has the cast", async || {
+        Arc::strong_count(&cast) == 1
+    })
+    .await;
 }

@@ -35,7 +35,7 @@ struct Outcome {
 }
 
 /// Cheap ones first; then those that share what they compile, next to each other.
-const STAGES: [Stage; 13] = [
+const STAGES: [Stage; 14] = [
     Stage {
         name: "format",
         run: stages::format,
@@ -92,6 +92,11 @@ const STAGES: [Stage; 13] = [
         skipped_after: &["services", "build"],
     },
     Stage {
+        name: "simulation",
+        run: stages::simulation,
+        skipped_after: &["build"],
+    },
+    Stage {
         name: "chaos",
         run: stages::chaos,
         skipped_after: &["services", "build"],
@@ -129,7 +134,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
             .iter()
             .find(|cause| failed.contains(cause))
         {
-            run::say(&format!("--   {:<9} skipped: {cause} failed", stage.name));
+            run::say(&format!("--   {:<10} skipped: {cause} failed", stage.name));
             failed.push(stage.name);
             continue;
         }
@@ -161,7 +166,7 @@ fn run_stage(stage: &Stage, workspace: &Workspace) -> Outcome {
     let outcome = (stage.run)(workspace).unwrap_or_else(|error| Outcome::fault(error.to_string()));
     let mark = if outcome.passed { "ok" } else { "FAIL" };
     let seconds = begun.elapsed().as_secs_f32();
-    let line = format!("{mark:<4} {:<9} {seconds:>6.1}s", stage.name);
+    let line = format!("{mark:<4} {:<10} {seconds:>6.1}s", stage.name);
     if !outcome.passed {
         run::say(&"-".repeat(72));
         run::say(outcome.output.trim_end());

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::run;
 
 /// Each command, what it takes, and what it does.
-const COMMANDS: [(&str, &str, &str); 13] = [
+const COMMANDS: [(&str, &str, &str); 14] = [
     (
         "demo",
         "",
@@ -30,6 +30,11 @@ const COMMANDS: [(&str, &str, &str); 13] = [
         "chaos",
         "[--rounds N] [--seed S] [..]",
         "murder workers and their server while they work, and judge what is left",
+    ),
+    (
+        "sim",
+        "[--seeds N] [--seed S] [..]",
+        "play many worlds of processes that die, and judge them by the guarantees; or one again",
     ),
     (
         "fuzz",

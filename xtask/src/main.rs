@@ -16,6 +16,7 @@ mod help;
 mod license;
 mod run;
 mod services;
+mod sim;
 mod test;
 mod tidy;
 mod workspace;
@@ -60,6 +61,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Error> {
         "license-check" => license::check(&here, rest),
         "license-fix" => license::fix(&here, rest),
         "license-strip" => license::strip(&here, rest),
+        "sim" => sim::command(rest),
         "test" => test::command(rest),
         "tidy" => tidy::command(rest),
         unknown => Err(help::unknown(unknown)),

@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forktex_db::DbError;
+use tokio::time::Instant;
 
 use crate::compile::config::declare;
 use crate::compile::{CompiledWorkflow, compile};

@@ -76,6 +76,14 @@ struct Inner {
     faults: Option<Arc<Faults>>,
 }
 
+impl Drop for Inner {
+    /// What announces for a worker reaches the handle of that worker: as long as that is here, neither
+    /// would ever be freed, nor what both have of the store.
+    fn drop(&mut self) {
+        *self.local.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 /// The database of a flow that has one.
 struct Database {
     db: Db,

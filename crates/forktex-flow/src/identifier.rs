@@ -166,7 +166,7 @@ pub struct InstanceId(pub Uuid);
 impl InstanceId {
     /// A new identifier, later than every one that this process made before.
     pub fn generate() -> Self {
-        Self(Uuid::now_v7())
+        Self(new_uuid())
     }
 }
 
@@ -187,6 +187,53 @@ impl std::str::FromStr for InstanceId {
 impl From<Uuid> for InstanceId {
     fn from(id: Uuid) -> Self {
         Self(id)
+    }
+}
+
+/// A new UUIDv7.
+#[cfg(not(feature = "simulation"))]
+pub(crate) fn new_uuid() -> Uuid {
+    Uuid::now_v7()
+}
+
+#[cfg(feature = "simulation")]
+pub use seeded::seed_identifiers;
+#[cfg(feature = "simulation")]
+pub(crate) use seeded::{are_seeded, new_uuid};
+
+/// Identifiers that come from a seed.
+#[cfg(feature = "simulation")]
+mod seeded {
+    use std::cell::Cell;
+
+    use uuid::{Builder, Uuid};
+
+    thread_local! {
+        static IS_SEEDED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// By how much the clocks of the processes that make identifiers are apart: an hour each way.
+    const MILLISECONDS: std::ops::Range<u64> = 946_684_800_000..946_692_000_000;
+
+    /// From now on the identifiers of this thread come from its generator of random numbers, and seem
+    /// to be made by processes whose clocks are up to an hour wrong.
+    #[doc(hidden)]
+    pub fn seed_identifiers() {
+        IS_SEEDED.set(true);
+    }
+
+    /// Whether they do, on this thread.
+    pub(crate) fn are_seeded() -> bool {
+        IS_SEEDED.get()
+    }
+
+    pub(crate) fn new_uuid() -> Uuid {
+        if !are_seeded() {
+            return Uuid::now_v7();
+        }
+        let random = fastrand::u128(..).to_le_bytes();
+        let bytes: [u8; 10] = std::array::from_fn(|at| random[at]);
+        Builder::from_unix_timestamp_millis(fastrand::u64(MILLISECONDS), &bytes).into_uuid()
     }
 }
 

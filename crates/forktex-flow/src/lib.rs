@@ -116,6 +116,9 @@ pub mod instance;
 pub mod planted;
 pub mod schedule;
 pub mod signal;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 pub mod step;
 
 mod catalog;

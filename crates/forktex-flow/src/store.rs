@@ -4,6 +4,8 @@
 
 pub(crate) mod control;
 pub(crate) mod definitions;
+#[cfg(feature = "simulation")]
+pub(crate) mod line;
 pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod migration;

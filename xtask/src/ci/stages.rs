@@ -11,7 +11,7 @@ use std::{env, fs, thread};
 use crate::error::Error;
 use crate::run::{Captured, Task};
 use crate::workspace::{self, Workspace};
-use crate::{audit, chaos, demo, docs, license, services, tidy};
+use crate::{audit, chaos, demo, docs, license, services, sim, tidy};
 
 use super::Outcome;
 use super::counts::Counts;
@@ -228,6 +228,32 @@ pub(super) fn chaos(workspace: &Workspace) -> Result<Outcome, Error> {
         notes,
         counts,
         ..Outcome::of(faults.is_empty(), faults.join("\n"))
+    })
+}
+
+pub(super) fn simulation(_: &Workspace) -> Result<Outcome, Error> {
+    let built = sim::built()?;
+    if !built.success {
+        return Ok(Outcome::from(built));
+    }
+    let (mut notes, mut counts) = (Vec::new(), Counts::default());
+    for arguments in sim::IN_CI {
+        let captured = sim::played(arguments)?;
+        counts += Counts::one(captured.success);
+        if !captured.success {
+            return Ok(Outcome {
+                counts,
+                ..Outcome::from(captured)
+            });
+        }
+        let lines = captured.output.lines();
+        let last = lines.rev().find(|line| !line.trim().is_empty());
+        notes.extend(last.map(str::to_owned));
+    }
+    Ok(Outcome {
+        notes,
+        counts,
+        ..Outcome::ok()
     })
 }
 

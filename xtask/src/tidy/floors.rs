@@ -23,7 +23,7 @@ const TESTKIT: &str = "forktex-testkit";
 const DRIVER: &str = "sqlx";
 
 /// Lowest floor first.
-const CRATES: [Crate; 14] = [
+const CRATES: [Crate; 15] = [
     ours("forktex-macros", &[], &[]),
     ours("forktex-migrations", &[], &[]),
     Crate {
@@ -54,6 +54,7 @@ const CRATES: [Crate; 14] = [
     ),
     ours("forktex", &GROUND, &MODULE_CRATES),
     ours("forktex-tests", &EVERYTHING, &[]),
+    ours("forktex-simulation", &EVERYTHING, &[]),
     ours("forktex-examples", &EVERYTHING, &[]),
     ours("xtask", &[], &[]),
 ];
@@ -162,6 +163,7 @@ const MODULES: [&[&str]; 8] = [
         "signal",
         "instance",
         "error",
+        "simulation",
     ],
     &["compile"],
     &["registry", "transition"],

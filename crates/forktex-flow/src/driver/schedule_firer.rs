@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -201,7 +202,7 @@ pub(crate) async fn make_inputs(
         return Ok(Vec::new());
     }
     let make = Arc::clone(make);
-    let making = tokio::task::spawn_blocking(move || {
+    let making = away(move || {
         let one = |_| {
             let input = make()?;
             payload::check(&input, bytes_max).map_err(|error| error.to_string())?;
@@ -218,6 +219,15 @@ pub(crate) async fn make_inputs(
         Err(_) => Err(format!("the input function took more than {INPUT_LIMIT:?}")),
     };
     outcome.map_err(|error| kept(&error))
+}
+
+/// Does it on a thread that may block; in a simulation on this one, in an order that its seed gives.
+fn away<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    #[cfg(feature = "simulation")]
+    if crate::identifier::are_seeded() {
+        return tokio::spawn(async move { make() });
+    }
+    tokio::task::spawn_blocking(make)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -250,6 +250,20 @@ impl FlowBuilder {
         Ok(flow)
     }
 
+    /// As [`build_in_memory`](Self::build_in_memory), at the end of a line.
+    #[cfg(feature = "simulation")]
+    pub(super) fn build_on_line(
+        self,
+        store: &MemoryStore,
+        line: Arc<dyn crate::simulation::Line>,
+    ) -> Result<Flow, BuildError> {
+        self.check_options()?;
+        let declared = self.declared()?;
+        let receiver: Box<dyn NoticeReceiver> = Box::new(MemoryReceiver::new(store));
+        let backend = Arc::new(crate::store::line::StoreOnLine::new(store.clone(), line));
+        Ok(self.assemble(declared, backend, Some(receiver), None, None))
+    }
+
     /// All that is declared in the linked crates, checked.
     fn declared(&self) -> Result<(Registry, Templates), BuildError> {
         let registry = Registry::build(&linked_and(&self.registrations), &self.resources)

@@ -13,6 +13,8 @@ use super::{Flow, FlowBuilder};
 use crate::definition::Workflow;
 use crate::definition::retention::Retention;
 use crate::error::BuildError;
+#[cfg(feature = "simulation")]
+use crate::identifier::InstanceId;
 use crate::store::memory::MemoryStore;
 use crate::store::memory::time::Await;
 use crate::worker::fault::{Fault, Faults};
@@ -144,6 +146,20 @@ impl InMemoryFlow {
     }
 }
 
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+impl InMemoryFlow {
+    /// All that its tables know of the runs, in the order of their identifiers.
+    pub fn records(&self) -> Vec<crate::simulation::RunRecord> {
+        self.store.records()
+    }
+
+    /// All that its tables know of one run.
+    pub fn record(&self, run: InstanceId) -> Option<crate::simulation::RunRecord> {
+        self.store.record(run)
+    }
+}
+
 impl fmt::Debug for InMemoryFlow {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -223,6 +239,10 @@ pub struct InMemoryBuilder {
     builder: FlowBuilder,
     store: Option<MemoryStore>,
     begins_at: OffsetDateTime,
+    #[cfg(feature = "simulation")]
+    line: Option<Arc<dyn crate::simulation::Line>>,
+    #[cfg(feature = "planted-faults")]
+    planted: Option<crate::planted::PlantedFault>,
 }
 
 impl InMemoryBuilder {
@@ -232,6 +252,10 @@ impl InMemoryBuilder {
             builder: FlowBuilder::new(String::new().into()),
             store: None,
             begins_at: BEGINNING,
+            #[cfg(feature = "simulation")]
+            line: None,
+            #[cfg(feature = "planted-faults")]
+            planted: None,
         }
     }
 
@@ -272,9 +296,48 @@ impl InMemoryBuilder {
         self.with(|builder| builder.drain_timeout(timeout))
     }
 
+    /// As [`FlowBuilder::lease`]; without a [line](Self::on_line) a lease does not run out.
+    #[cfg(feature = "simulation")]
+    #[doc(hidden)]
+    pub fn lease(self, lease: Duration) -> Self {
+        self.with(|builder| builder.lease(lease))
+    }
+
+    /// At the end of a line to its tables. Its time is that of the runtime, and leases run out by it.
+    #[cfg(feature = "simulation")]
+    #[doc(hidden)]
+    pub fn on_line(mut self, line: Arc<dyn crate::simulation::Line>) -> Self {
+        self.line = Some(line);
+        self
+    }
+
+    /// With tables that are wrong in a way.
+    #[cfg(feature = "planted-faults")]
+    #[doc(hidden)]
+    pub fn planted(mut self, fault: crate::planted::PlantedFault) -> Self {
+        self.planted = Some(fault);
+        self
+    }
+
     /// As [`FlowBuilder::retention`]; what it says is done by [`Flow::prune`] alone.
     pub fn retention(self, retention: Retention) -> Self {
         self.with(|builder| builder.retention(retention))
+    }
+
+    /// Where its runs are kept.
+    fn place(&self) -> MemoryStore {
+        if let Some(store) = &self.store {
+            return store.clone();
+        }
+        #[cfg(feature = "simulation")]
+        if self.line.is_some() {
+            return MemoryStore::passing(self.begins_at, self.planted);
+        }
+        #[cfg(feature = "planted-faults")]
+        if self.planted.is_some() {
+            return MemoryStore::with_fault(self.begins_at, self.planted);
+        }
+        MemoryStore::at(self.begins_at)
     }
 
     fn with(self, set: impl FnOnce(FlowBuilder) -> FlowBuilder) -> Self {
@@ -295,10 +358,17 @@ impl InMemoryBuilder {
     // Async as the builder on a database is: one is put in the place of the other.
     #[expect(clippy::unused_async, reason = "the same call as on a database")]
     pub async fn build(self) -> Result<InMemoryFlow, BuildError> {
-        let store = self
-            .store
-            .unwrap_or_else(|| MemoryStore::at(self.begins_at));
+        let store = self.place();
         let faults = Arc::new(Faults::new(store.clone()));
+        #[cfg(feature = "simulation")]
+        if let Some(line) = self.line {
+            let flow = self.builder.build_on_line(&store, line)?;
+            return Ok(InMemoryFlow {
+                flow,
+                store,
+                faults,
+            });
+        }
         let flow = self.builder.build_in_memory(&store, Arc::clone(&faults))?;
         Ok(InMemoryFlow {
             flow,

@@ -164,6 +164,20 @@ impl Entry {
         )
     }
 
+    /// Whether it names runs that are spawned.
+    pub(crate) fn is_spawn(&self) -> bool {
+        matches!(
+            self,
+            Self::Called {
+                call: Call {
+                    answer: Answer::Children(_),
+                    ..
+                },
+                ..
+            }
+        )
+    }
+
     /// The message that the entry takes out of the inbox.
     pub(crate) fn message(&self) -> Option<MessageId> {
         match self {

@@ -11,11 +11,16 @@ pub(crate) mod awaiting;
 mod control;
 mod definitions;
 mod inbox;
+mod lease;
 mod messages;
 mod migration;
+#[cfg(feature = "planted-faults")]
+mod planted;
 mod queries;
 mod runs;
 mod schedules;
+#[cfg(feature = "simulation")]
+mod simulated;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -63,6 +68,10 @@ struct Shared {
     /// Told when a worker should look at once.
     rousing: watch::Sender<()>,
     notices: broadcast::Sender<Notice>,
+    /// Where the time is that of the runtime, when that began.
+    begun: Option<(OffsetDateTime, tokio::time::Instant)>,
+    #[cfg(feature = "planted-faults")]
+    planted: Option<crate::planted::PlantedFault>,
 }
 
 /// A transaction: what it changed is told when it is over.
@@ -91,20 +100,30 @@ impl Drop for Change<'_> {
     }
 }
 
-impl MemoryStore {
-    /// An empty store, whose clock stands at a time.
-    pub(crate) fn at(now: OffsetDateTime) -> Self {
-        Self(Arc::new(Shared {
+impl Shared {
+    fn at(now: OffsetDateTime) -> Self {
+        Self {
             tables: Mutex::new(Tables::at(now)),
             changes: watch::Sender::new(()),
             rousing: watch::Sender::new(()),
             notices: broadcast::Sender::new(NOTICES_MAX),
-        }))
+            begun: None,
+            #[cfg(feature = "planted-faults")]
+            planted: None,
+        }
+    }
+}
+
+impl MemoryStore {
+    /// An empty store, whose clock stands at a time.
+    pub(crate) fn at(now: OffsetDateTime) -> Self {
+        Self(Arc::new(Shared::at(now)))
     }
 
     /// The tables, to be read.
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.0.tables.lock().unwrap_or_else(PoisonError::into_inner)
+        let tables = self.0.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.up_to_date(tables)
     }
 
     /// The tables, to be written.
@@ -131,6 +150,9 @@ impl MemoryStore {
     /// quickly done takes no time; where nothing has come of it for a while, it goes on with the real
     /// one, so that a body that hangs meets its run's deadline.
     pub(crate) async fn move_clock(&self) {
+        if self.0.begun.is_some() {
+            return;
+        }
         let mut changes = self.0.changes.subscribe();
         let mut patience = STANDS_STILL_FOR;
         loop {
@@ -202,6 +224,10 @@ struct MemoryHeart {
 
 impl Drop for MemoryHeart {
     fn drop(&mut self) {
+        // Where leases run out, nobody hears of a death.
+        if self.store.0.begun.is_some() {
+            return;
+        }
         if let Some(worker) = self.worker {
             self.store.lose(worker);
         }
@@ -213,9 +239,15 @@ impl Heart for MemoryHeart {
     async fn pulse(
         &mut self,
         worker: WorkerId,
-        _lease: Duration,
+        lease: Duration,
         definitions: &[DefinitionId],
     ) -> Result<Pulse, DbError> {
+        if self.store.0.begun.is_some() {
+            return Ok(self
+                .store
+                .change()
+                .pulse_of_a_lease(worker, lease, definitions));
+        }
         self.worker = Some(worker);
         self.rousing.mark_unchanged();
         // Nothing that anybody waits for is changed by it.
@@ -234,8 +266,11 @@ impl Heart for MemoryHeart {
 
 #[async_trait]
 impl Candidate for MemoryStore {
-    async fn contend(&mut self, worker: WorkerId, _: Duration) -> Result<bool, DbError> {
+    async fn contend(&mut self, worker: WorkerId, stale_after: Duration) -> Result<bool, DbError> {
         let mut tables = self.change();
+        if self.0.begun.is_some() {
+            return Ok(tables.take_stale_leadership(worker, stale_after));
+        }
         let is_free = tables
             .leader
             .is_none_or(|leader| leader == worker || !tables.holds_lease(leader));
@@ -323,14 +358,16 @@ impl Store for MemoryStore {
         &self,
         worker: WorkerId,
         _name: &str,
-        _lease: Duration,
+        lease: Duration,
         definitions: &[DefinitionId],
     ) -> Result<(), DbError> {
+        let mut tables = self.change();
         let row = WorkerRow {
             definitions: definitions.to_vec(),
             is_lost: false,
+            lease_until: self.0.begun.map(|_| tables.now + lease),
         };
-        self.change().workers.insert(worker, row);
+        tables.workers.insert(worker, row);
         Ok(())
     }
 
@@ -373,6 +410,9 @@ impl Store for MemoryStore {
     }
 
     async fn release_lost(&self) -> Result<u64, DbError> {
+        if self.0.begun.is_some() {
+            return Ok(self.change().release_expired());
+        }
         // Done when a worker is lost.
         Ok(0)
     }
@@ -388,6 +428,10 @@ impl Store for MemoryStore {
         &self,
         checkpoints: &[Checkpoint],
     ) -> Result<Vec<Option<Committed>>, DbError> {
+        #[cfg(feature = "planted-faults")]
+        for checkpoint in checkpoints {
+            self.commit_a_part_first(checkpoint).await;
+        }
         let mut tables = self.change();
         Ok(checkpoints
             .iter()
@@ -400,6 +444,8 @@ impl Store for MemoryStore {
     }
 
     async fn commit_alone(&self, checkpoint: &Checkpoint) -> Result<Committed, DbError> {
+        #[cfg(feature = "planted-faults")]
+        self.commit_a_part_first(checkpoint).await;
         let mut tables = self.change();
         if !tables.may_spawn(checkpoint) {
             return Err(refused(

@@ -37,7 +37,7 @@ pub(crate) struct DueSchedule {
 }
 
 /// A firing to be written, if the schedule still stands as it did.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct FiringToWrite<'a> {
     pub(crate) due: &'a DueSchedule,
     pub(crate) firing: &'a Firing,

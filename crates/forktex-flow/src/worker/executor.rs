@@ -12,11 +12,12 @@ mod transaction;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::fault::Attempt;
@@ -504,14 +505,6 @@ impl Execution {
             self.stop_bodies();
         }
         entries
-    }
-
-    /// What else was running is of no use any more.
-    fn stop_bodies(&mut self) {
-        for (_, body) in self.in_flight.drain() {
-            body.abort.abort();
-            self.pending_calls.forget(body.member);
-        }
     }
 }
 

@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::identifier::{Epoch, InstanceId, WorkerId};
+use crate::identifier::{Epoch, InstanceId, WorkerId, new_uuid};
 
 /// How long a body may go on after it was told that its run is lost.
 const LOST_GRACE: Duration = Duration::from_secs(5);
@@ -64,7 +63,7 @@ pub(super) struct RunTokens {
 impl Incarnation {
     fn new() -> Self {
         Self {
-            worker_id: WorkerId(Uuid::now_v7()),
+            worker_id: WorkerId(new_uuid()),
             lost: CancellationToken::new(),
             abandon: CancellationToken::new(),
             held: Mutex::default(),

@@ -34,6 +34,14 @@ pub(super) struct Definition {
 pub(super) struct WorkerRow {
     pub(super) definitions: Vec<DefinitionId>,
     pub(super) is_lost: bool,
+    /// When its lease runs out, where leases do.
+    pub(super) lease_until: Option<OffsetDateTime>,
+}
+
+impl WorkerRow {
+    fn holds_lease(&self, now: OffsetDateTime) -> bool {
+        !self.is_lost && self.lease_until.is_none_or(|until| until > now)
+    }
 }
 
 /// What a run has recorded.
@@ -65,6 +73,11 @@ pub(super) struct Tables {
     pub(super) schedules: BTreeMap<WorkflowName, ScheduleEntry>,
     pub(super) workers: HashMap<WorkerId, WorkerRow>,
     pub(super) leader: Option<WorkerId>,
+    /// When the leader last said that it leads, where that counts.
+    pub(super) leader_renewed_at: OffsetDateTime,
+    /// Whether an epoch that has moved on is written under.
+    #[cfg(feature = "planted-faults")]
+    pub(super) is_unfenced: bool,
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) definition_of: HashMap<InstanceId, DefinitionId>,
     pub(super) keys: HashMap<(Namespace, WorkflowName, String), InstanceId>,
@@ -86,6 +99,9 @@ impl Tables {
             schedules: BTreeMap::new(),
             workers: HashMap::new(),
             leader: None,
+            leader_renewed_at: now,
+            #[cfg(feature = "planted-faults")]
+            is_unfenced: false,
             instances: BTreeMap::new(),
             definition_of: HashMap::new(),
             keys: HashMap::new(),
@@ -96,7 +112,8 @@ impl Tables {
     }
 
     pub(super) fn holds_lease(&self, worker: WorkerId) -> bool {
-        self.workers.get(&worker).is_some_and(|row| !row.is_lost)
+        let row = self.workers.get(&worker);
+        row.is_some_and(|row| row.holds_lease(self.now))
     }
 
     /// Whether a worker that lives has the definition.

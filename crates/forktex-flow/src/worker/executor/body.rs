@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
-use super::BodyResult;
+use super::{BodyResult, Execution, InFlight};
 use crate::error::failure::{StepFailure, StepFailureKind};
 
 /// What a body comes to within its time.
@@ -50,4 +50,19 @@ async fn overdue(
         message = late => message,
     };
     StepFailure::new(StepFailureKind::Timeout, &message)
+}
+
+impl Execution {
+    /// What else was running is of no use any more.
+    pub(super) fn stop_bodies(&mut self) {
+        let bodies = self.in_flight.drain().map(|(_, body)| body);
+        let mut bodies: Vec<InFlight> = bodies.collect();
+        bodies.sort_unstable_by_key(|body| body.member);
+        for body in bodies {
+            body.abort.abort();
+            self.pending_calls.forget(body.member);
+        }
+        // What they asked and nobody took yet must not be taken for a call of who is in their places next.
+        (self.requests_sender, self.requests) = mpsc::unbounded_channel();
+    }
 }

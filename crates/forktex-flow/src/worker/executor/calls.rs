@@ -2,10 +2,11 @@
 //! The durable calls of running bodies: records them, answers them from the tables, and tells what the
 //! run waits for when every body waits.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forktex_db::DbError;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use super::newborn::newborns;
 use super::port::CallRequest;
@@ -123,9 +124,12 @@ impl Execution {
 
     /// How long until something is due while bodies are running.
     pub(super) fn until_next_due(&self) -> Option<Duration> {
+        // An attempt that has begun is not due any more, and while a pause is asked for none begins.
+        let has_begun = |member| self.in_flight.values().any(|body| body.member == member);
+        let next_retry = self.snapshot.next_retry_besides(has_begun);
         let times = [
             self.pending_calls.next_time(),
-            self.snapshot.next_retry(),
+            next_retry.filter(|_| !self.is_pausing),
             self.deadline(),
         ];
         let time = times.into_iter().flatten().min();
@@ -140,6 +144,10 @@ impl Execution {
 
     /// Takes in a call: gives the answer that is recorded, records it, or keeps it as pending.
     pub(super) async fn take_call(&mut self, held: &mut Held, request: CallRequest) -> Course {
+        if request.reply.is_closed() {
+            // Whoever asked is gone, and another may be in its place.
+            return Course::GoesOn;
+        }
         if let Ask::Commit { transaction, delta } = request.ask {
             // The body ends by it, and needs no reply.
             return self

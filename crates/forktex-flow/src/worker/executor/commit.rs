@@ -41,6 +41,13 @@ impl Execution {
         let entries = self.decide(Event::UndoRequested { reason });
         checkpoint.entries.extend(entries);
         checkpoint.then = self.then(held, &checkpoint.entries);
+        if let Then::End { .. } = checkpoint.then
+            && !checkpoint.children.is_empty()
+        {
+            // Nobody would end runs that begin when their parent is over already.
+            checkpoint.children.clear();
+            checkpoint.entries.retain(|entry| !entry.is_spawn());
+        }
         checkpoint.is_undoing = true;
         checkpoint.stage = self.snapshot.stage();
     }

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! `sim`: builds the simulation of forktex-flow and plays the worlds of many seeds, or one again.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::run::{Captured, Task};
+use crate::workspace::Workspace;
+
+const PACKAGE: &str = "forktex-simulation";
+/// The profile that it is built in, whose name is that of its folder as well.
+const PROFILE: &str = "simulation";
+/// Without it the runtime draws from the system, and a seed does not give the same world twice.
+const SEEDED: &str = "--cfg tokio_unstable";
+
+/// What `ci` plays: many worlds; some of them twice, to see that a seed gives the same world again; and
+/// those of an engine that is wrong on purpose, to see that the checker finds it.
+pub(crate) const IN_CI: [&[&str]; 5] = [
+    &["--seeds", "10000"],
+    &["--seeds", "300", "--twice"],
+    &["--planted", "unfenced-write"],
+    &["--planted", "checkpoint-outside-transaction"],
+    &["--planted", "signal-consumed-first"],
+];
+
+/// How long one of these may take.
+const LIMIT: Duration = Duration::from_mins(10);
+
+/// Plays what the arguments say; the simulation itself reads them.
+///
+/// # Errors
+/// `Failed` where a guarantee was broken, or a planted fault was not found.
+pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
+    build().show()?;
+    program()?.arguments(arguments).show()
+}
+
+/// Builds it, its output in a log.
+///
+/// # Errors
+/// `NotStarted` or `File`.
+pub(crate) fn built() -> Result<Captured, Error> {
+    build().capture(PROFILE)
+}
+
+/// Plays what the arguments say, its output in a log.
+///
+/// # Errors
+/// `NotStarted` or `File`.
+pub(crate) fn played(arguments: &[&str]) -> Result<Captured, Error> {
+    let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+    program()?
+        .arguments(&arguments)
+        .limit(LIMIT)
+        .capture(PROFILE)
+}
+
+fn build() -> Task {
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    let flags = format!("{flags} {SEEDED}");
+    let arguments = [
+        "build",
+        "--quiet",
+        "--package",
+        PACKAGE,
+        "--profile",
+        PROFILE,
+    ];
+    Task::cargo(&arguments).variable("RUSTFLAGS", flags.trim())
+}
+
+fn program() -> Result<Task, Error> {
+    let folder = Workspace::load()?.target_folder.join(PROFILE);
+    Ok(Task::program(&folder.join(PACKAGE).to_string_lossy(), &[]))
+}
