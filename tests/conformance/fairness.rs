@@ -261,6 +261,19 @@ async fn limits_are_used_and_never_passed_however_many_claim_at_once(world: &imp
         .set(5)
         .await
         .unwrap();
+    let (mut solos, mut pairs) = (Vec::new(), Vec::new());
+    let mut start = async |flow: &Flow, number: usize| {
+        let namespace = ["org-a", "org-b", "org-c"][number % 3];
+        let solo = flow.start(Solo, tale("s")).namespace(namespace);
+        solos.push(solo.await.unwrap());
+        if number.is_multiple_of(4) {
+            let pair = flow.start(Pair, tale("p")).namespace(namespace);
+            pairs.push(pair.await.unwrap());
+        }
+    };
+    for number in 0..120 {
+        start(&starter, number).await;
+    }
     let mut workers = Vec::new();
     for number in 0..4 {
         let name = format!("worker-{number}");
@@ -269,24 +282,8 @@ async fn limits_are_used_and_never_passed_however_many_claim_at_once(world: &imp
         workers.push(worker);
     }
     // Through flows with workers too, whose starts would be born claimed.
-    let (mut solos, mut pairs) = (Vec::new(), Vec::new());
-    for number in 0..120 {
-        let namespace = ["org-a", "org-b", "org-c"][number % 3];
-        let flow = workers.get(number % 5).unwrap_or(&starter);
-        solos.push(
-            flow.start(Solo, tale("s"))
-                .namespace(namespace)
-                .await
-                .unwrap(),
-        );
-        if number % 4 == 0 {
-            pairs.push(
-                flow.start(Pair, tale("p"))
-                    .namespace(namespace)
-                    .await
-                    .unwrap(),
-            );
-        }
+    for number in 0..60 {
+        start(&workers[number % 4], number).await;
     }
     for run in solos.iter().chain(&pairs) {
         assert_eq!(ended(run).await.status, InstanceStatus::Completed);
