@@ -313,6 +313,40 @@ async fn limits_are_used_and_never_passed_however_many_claim_at_once(world: &imp
 }
 
 #[tokio::test]
+async fn four_processes_use_a_limit_and_do_not_pass_it() {
+    let world = World::create().await;
+    let flow = world.flow(Cast::default()).await;
+    let limit = flow
+        .running_limit()
+        .namespace("org-a")
+        .workflow("tale.solo");
+    limit.set(5).await.unwrap();
+    let mut runs = Vec::new();
+    for _ in 0..200 {
+        runs.push(start_in(&flow, "org-a", 0).await);
+    }
+    let workers: Vec<_> = (0..4)
+        .map(|_| child::spawn(&world, Conduct::NoteEnds))
+        .collect();
+    for run in &runs {
+        assert_eq!(ended(run).await.status, InstanceStatus::Completed);
+    }
+    let claimers = "SELECT count(*) FROM forktex_flow.worker";
+    assert_eq!(world.number(claimers).await, 4);
+    let most = "SELECT max(under_way) FROM (
+                    SELECT sum(CASE node WHEN 'only' THEN 1 ELSE -1 END)
+                               OVER (ORDER BY number) AS under_way
+                    FROM public.ledger) AS ledger";
+    let most = world.number(most).await;
+    println!("four processes: {most} of 5 at once");
+    assert_eq!(most, 5);
+    for worker in workers {
+        child::kill(worker).await;
+    }
+    flow.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_places_of_a_killed_worker_come_back_when_its_lease_is_over_and_not_before() {
     let world = World::create().await;
     let flow = world.flow(Cast::default()).await;

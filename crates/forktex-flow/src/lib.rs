@@ -91,6 +91,8 @@
 //!
 #![doc = include_str!("docs/waits.md")]
 //!
+#![doc = include_str!("docs/fairness.md")]
+//!
 #![doc = include_str!("docs/testing.md")]
 //!
 #![doc = include_str!("docs/telemetry.md")]

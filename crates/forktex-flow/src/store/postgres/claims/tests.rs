@@ -6,6 +6,9 @@ use forktex_db::{Db, DbOptions};
 use forktex_testkit::TestDatabase;
 
 use super::*;
+use std::time::{Duration, Instant};
+
+use crate::identifier::WorkerId;
 use crate::store::postgres::schema::migrate;
 use crate::store::postgres::statement::{DEFAULT_SCHEMA, Statements};
 
@@ -121,4 +124,46 @@ async fn a_claim_reads_no_more_than_it_may_claim_however_many_runs_and_namespace
         assert!(!plan.contains("Seq Scan on active"), "{plan}");
         assert!(most_read(&plan) <= 4, "{namespaces} namespaces: {plan}");
     }
+}
+
+/// A process that is frozen between the two statements holds limits that others need.
+#[tokio::test]
+async fn a_claimer_that_stops_while_it_holds_limits_keeps_them_for_seconds_only() {
+    let (_database, db) = many(1).await;
+    sqlx::query("INSERT INTO forktex_flow.running_limit VALUES ('', 'workflow.1', 7)")
+        .execute(db.pool())
+        .await
+        .unwrap();
+    let store = PostgresStore::new(db.clone(), DEFAULT_SCHEMA).unwrap();
+    let turn = Turn::default();
+    let request = ClaimRequest {
+        worker: WorkerId(Uuid::from_u128(1)),
+        definitions: &[DefinitionId(1)],
+        which: Claimable::Ready,
+        room: 10,
+        turn: &turn,
+    };
+    let mut stopped = db.pool().begin().await.unwrap();
+    sqlx::query(store.statements.hold_running_limits.clone())
+        .bind(definition_ids(request.definitions))
+        .bind(10_i64)
+        .bind("")
+        .bind(0_i64)
+        .bind(0_i32)
+        .fetch_one(&mut *stopped)
+        .await
+        .unwrap();
+    let held = store.claim_limited(&request).await.unwrap();
+    assert!(held.is_contended && held.runs.is_empty(), "{held:?}");
+    let since = Instant::now();
+    let claimed = loop {
+        let claims = store.claim_limited(&request).await.unwrap();
+        if !claims.is_contended {
+            break claims.runs.len();
+        }
+        assert!(since.elapsed() < Duration::from_secs(20), "it keeps them");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(claimed, 7);
+    assert!(stopped.commit().await.is_err(), "it may claim after all");
 }
