@@ -153,17 +153,22 @@ async fn a_claimer_that_stops_while_it_holds_limits_keeps_them_for_seconds_only(
         .fetch_one(&mut *stopped)
         .await
         .unwrap();
-    let held = store.claim_limited(&request).await.unwrap();
-    assert!(held.is_contended && held.runs.is_empty(), "{held:?}");
+    let owned = async || -> i64 {
+        let owned = "SELECT count(*) FROM forktex_flow.active WHERE worker_id IS NOT NULL";
+        let owned = sqlx::query_scalar(owned).fetch_one(db.pool());
+        owned.await.unwrap()
+    };
     let since = Instant::now();
-    let claimed = loop {
-        let claims = store.claim_limited(&request).await.unwrap();
-        if !claims.is_contended {
-            break claims.runs.len();
-        }
+    while store.claim_limited(&request).await.unwrap().is_contended {
+        assert_eq!(
+            owned().await,
+            0,
+            "it claims what it does not hold the limit of"
+        );
         assert!(since.elapsed() < Duration::from_secs(20), "it keeps them");
         tokio::time::sleep(Duration::from_millis(100)).await;
-    };
-    assert_eq!(claimed, 7);
+    }
+    assert!(since.elapsed() > Duration::from_secs(1), "it was not held");
+    assert_eq!(owned().await, 7);
     assert!(stopped.commit().await.is_err(), "it may claim after all");
 }
