@@ -59,6 +59,8 @@ mod clock;
 mod drift;
 #[path = "conformance/driver.rs"]
 mod driver;
+#[path = "conformance/fairness.rs"]
+mod fairness;
 #[path = "conformance/in_memory.rs"]
 mod in_memory;
 #[path = "conformance/leader.rs"]

@@ -58,6 +58,11 @@ pub const FLOW: &[Source] = &[
         name: "written_twice",
         sql: include_str!("../flow/0008_written_twice.sql"),
     },
+    Source {
+        version: 9,
+        name: "fair_claims",
+        sql: include_str!("../flow/0009_fair_claims.sql"),
+    },
 ];
 
 /// The schema `forktex_vault` of `forktex-vault`.

@@ -13,8 +13,8 @@ use tokio::process::{Child, Command};
 use crate::compensation::Saga;
 use crate::mail::Listening;
 use crate::migrate::{Early, Late, migration};
-use crate::tale::{Cast, line};
-use crate::world::{World, builder, ledger_pool};
+use crate::tale::{Cast, Ledger, line};
+use crate::world::{POLL, World, builder, ledger_pool};
 
 const URL: &str = "CONFORMANCE_CHILD_URL";
 const LEDGER_URL: &str = "CONFORMANCE_CHILD_LEDGER_URL";
@@ -24,10 +24,14 @@ const KEY: &str = "CONFORMANCE_CHILD_KEY";
 /// The title of the run that kills its process.
 pub(crate) const KILLER: &str = "killer";
 
+/// What the ledger is told when a body ends, under [`Conduct::NoteEnds`].
+pub(crate) const ENDED: &str = "ended";
+
 /// The node whose undoing never ends in a child.
 pub(crate) const HANGING_UNDO: &str = "a";
 
 const MIGRATE: &str = "migrate";
+const NOTE_ENDS: &str = "note ends";
 const LEAD: &str = "lead";
 const LEAD_BY_LEASE: &str = "lead by lease";
 
@@ -43,6 +47,8 @@ pub(crate) enum Conduct {
     DieOfKiller,
     /// Nothing: it only runs and leads.
     Lead(Election),
+    /// It also notes in the ledger when a body of `only` ends.
+    NoteEnds,
     /// It runs nothing, and moves runs of [`Early`] to another version, some each second.
     Migrate,
 }
@@ -71,6 +77,7 @@ fn command(world: &World, conduct: Conduct) -> Command {
                 Conduct::DieOfKiller => "",
                 Conduct::Lead(Election::RowLease) => LEAD_BY_LEASE,
                 Conduct::Lead(_) => LEAD,
+                Conduct::NoteEnds => NOTE_ENDS,
                 Conduct::Migrate => MIGRATE,
             },
         )
@@ -128,6 +135,17 @@ fn a_worker_to_be_killed() {
             cast = cast.on("final", |_, _| async { Err(StepError::fatal("it fails")) });
         }
         let pool = ledger_pool(&ledger_url);
+        if hang_at == NOTE_ENDS {
+            let ledger = Ledger::in_table(pool.clone(), "child");
+            cast = cast.on("only", move |ctx, _| {
+                let ledger = ledger.clone();
+                async move {
+                    tokio::time::sleep(POLL).await;
+                    ledger.note_as(&ctx, ENDED).await?;
+                    line(&ctx)
+                }
+            });
+        }
         let mut flow = builder(&url, &pool, "child", cast)
             .register::<Listening>()
             .register::<Saga>()

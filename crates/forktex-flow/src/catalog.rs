@@ -142,7 +142,8 @@ impl Catalog {
     /// Reads what has changed. Two statements, and more where much has.
     pub(crate) async fn refresh(&self, store: &dyn Store) -> Result<(), DbError> {
         let _one_at_a_time = self.refreshing.lock().await;
-        let limited = store.limited_namespaces().await?;
+        // Read first: what is defined up to here is among the changes that are read next.
+        let (limited, known_until) = store.limited_namespaces().await?;
         loop {
             let revision = self.known().revision;
             let changes = store.definitions_since(revision, CHANGES_MAX).await?;
@@ -162,6 +163,7 @@ impl Catalog {
             }
             if is_last {
                 known.limited = limited.into_iter().collect();
+                known.revision = known.revision.max(known_until);
                 known.refreshed_at = Some(Instant::now());
                 return Ok(());
             }
@@ -220,5 +222,46 @@ impl Known {
             versions.remove(&change.version);
         }
         self.by_id.remove(&change.definition_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forktex_db::{Db, DbOptions};
+    use forktex_testkit::TestDatabase;
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::identifier::WorkerId;
+    use crate::store::definitions::StoredLimits;
+    use crate::store::memory::MemoryStore;
+    use crate::store::postgres::PostgresStore;
+    use crate::store::postgres::schema::migrate;
+    use crate::store::postgres::statement::DEFAULT_SCHEMA;
+
+    /// Else it would read again and again what has not changed, once a second for good.
+    #[tokio::test]
+    async fn a_process_that_has_read_of_a_limit_is_not_behind() {
+        let database = TestDatabase::create().await.unwrap();
+        let db = Db::connect(database.owner_url(), DbOptions::new());
+        let db = db.await.unwrap();
+        migrate(&db, DEFAULT_SCHEMA).await.unwrap();
+        let postgres = PostgresStore::new(db, DEFAULT_SCHEMA).unwrap();
+        let memory = MemoryStore::at(OffsetDateTime::UNIX_EPOCH);
+        for store in [&postgres as &dyn Store, &memory] {
+            let (templates, _) = Templates::linked();
+            let catalog = Catalog::new(templates, Resources::default());
+            let namespace = Namespace::new("org-abc").unwrap();
+            let limits = StoredLimits::default();
+            store.set_limits(&namespace, limits).await.unwrap();
+            let (worker, lease) = (WorkerId(Uuid::now_v7()), Duration::from_secs(30));
+            let mut heart = store.heart();
+            let pulse = heart.pulse(worker, lease, &[]).await.unwrap();
+            assert!(catalog.is_behind(pulse.runtime_revision));
+            catalog.refresh(store).await.unwrap();
+            assert!(catalog.is_limited(&namespace));
+            assert!(!catalog.is_behind(pulse.runtime_revision));
+        }
     }
 }

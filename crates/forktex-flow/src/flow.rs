@@ -6,6 +6,7 @@ pub(crate) mod builder;
 mod define;
 mod drift;
 mod in_memory;
+mod limit;
 mod migrate;
 mod schedules;
 mod start;
@@ -42,6 +43,7 @@ pub use define::{
     DefineBuilder, Limits, NamespaceHandle, RuntimeDefinition, UndefineBuilder, check_definition,
 };
 pub use in_memory::{InMemoryBuilder, InMemoryFlow, VirtualClock};
+pub use limit::{RunningLimit, RunningLimitHandle};
 pub use migrate::MigrateBuilder;
 pub use schedules::{ScheduleHandle, ScheduleInfo};
 pub use start::{InTransaction, RunBuilder, StartBuilder};

@@ -91,6 +91,8 @@
 //!
 #![doc = include_str!("docs/waits.md")]
 //!
+#![doc = include_str!("docs/fairness.md")]
+//!
 #![doc = include_str!("docs/testing.md")]
 //!
 #![doc = include_str!("docs/telemetry.md")]
@@ -148,9 +150,9 @@ pub use crate::error::{
 };
 pub use crate::flow::{
     DatabaseSource, DefineBuilder, DriverHandle, Flow, FlowBuilder, InMemoryBuilder, InMemoryFlow,
-    InTransaction, Limits, MigrateBuilder, NamespaceHandle, Role, RunBuilder, RuntimeDefinition,
-    ScheduleHandle, ScheduleInfo, StartBuilder, UndefineBuilder, VirtualClock, WorkflowHandle,
-    check_definition,
+    InTransaction, Limits, MigrateBuilder, NamespaceHandle, Role, RunBuilder, RunningLimit,
+    RunningLimitHandle, RuntimeDefinition, ScheduleHandle, ScheduleInfo, StartBuilder,
+    UndefineBuilder, VirtualClock, WorkflowHandle, check_definition,
 };
 pub use crate::handle::{
     Cancel, EventStream, ForkBuilder, GRACE_PERIOD_DEFAULT, Run, Send, Sent, Wait,

@@ -4,6 +4,7 @@
 
 pub(crate) mod control;
 pub(crate) mod definitions;
+pub(crate) mod limits;
 #[cfg(feature = "simulation")]
 pub(crate) mod line;
 pub(crate) mod memory;
@@ -35,6 +36,7 @@ use crate::instance::journal::{Entry, Recorded};
 use crate::instance::{Instance, InstanceStatus};
 pub(crate) use control::ControlStore;
 pub(crate) use definitions::DefinitionStore;
+use limits::LimitStore;
 use memory::MemoryStore;
 pub(crate) use message::{Letter, MessageStore, NewSignal, Posted};
 pub(crate) use migration::MigrationStore;
@@ -75,6 +77,62 @@ pub(crate) struct Birth {
 
 /// The epoch of a run that is born claimed.
 pub(crate) const FIRST_EPOCH: Epoch = Epoch(1);
+
+/// Which runs are to be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Claimable {
+    Ready,
+    /// Those whose worker was lost, one at a time.
+    Suspect,
+}
+
+/// Where a worker is on its round of the namespaces, and of the workflows in each: after this one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Turn {
+    pub(crate) namespace: Namespace,
+    pub(crate) definition: DefinitionId,
+}
+
+impl Default for Turn {
+    /// Before all others.
+    fn default() -> Self {
+        Self {
+            namespace: Namespace::default(),
+            definition: DefinitionId(0),
+        }
+    }
+}
+
+/// The most namespaces and workflows that one claim goes round.
+pub(crate) const ROUND_MAX: usize = 1_000;
+
+/// Over how many namespaces more than it has room for a claim within limits goes: some may be at theirs.
+pub(crate) const ROUND_SPARE: usize = 64;
+
+/// A wish to claim runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClaimRequest<'a> {
+    pub(crate) worker: WorkerId,
+    pub(crate) definitions: &'a [DefinitionId],
+    pub(crate) which: Claimable,
+    /// How many runs there is room for.
+    pub(crate) room: u32,
+    pub(crate) turn: &'a Turn,
+}
+
+/// What a claim came to.
+#[derive(Debug, Clone)]
+pub(crate) struct Claims {
+    pub(crate) runs: Vec<ClaimedRun>,
+    /// Where the next claim begins.
+    pub(crate) turn: Turn,
+    /// Whether another claim may find more at once.
+    pub(crate) is_more: bool,
+    /// Whether limits concern runs that are ready, so that the next claim is to be one with limits.
+    pub(crate) is_limited: bool,
+    /// Whether another claimer held one of those limits.
+    pub(crate) is_contended: bool,
+}
 
 /// What became of a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,7 +363,15 @@ pub enum Election {
 /// Where runs are kept. Every write of an owner is fenced by the epoch of its claim.
 #[async_trait]
 pub(crate) trait Store:
-    MessageStore + ControlStore + QueryStore + DefinitionStore + MigrationStore + Send + Sync + 'static
+    MessageStore
+    + ControlStore
+    + QueryStore
+    + DefinitionStore
+    + LimitStore
+    + MigrationStore
+    + Send
+    + Sync
+    + 'static
 {
     fn heart(&self) -> Box<dyn Heart>;
 
@@ -342,19 +408,11 @@ pub(crate) trait Store:
 
     async fn start(&self, runs: &[NewRun]) -> Result<Vec<Started>, DbError>;
 
-    /// Claims up to `limit` ready runs. May err after it claimed; those are lost with the lease.
-    async fn claim_ready(
-        &self,
-        worker: WorkerId,
-        definitions: &[DefinitionId],
-        limit: u32,
-    ) -> Result<Vec<ClaimedRun>, DbError>;
+    /// Claims runs that no limit concerns. May err after it claimed; those are lost with the lease.
+    async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Claims, DbError>;
 
-    async fn claim_suspect(
-        &self,
-        worker: WorkerId,
-        definitions: &[DefinitionId],
-    ) -> Result<Vec<ClaimedRun>, DbError>;
+    /// Claims runs of any kind, within the limits. May err after it claimed, as [`claim`](Self::claim).
+    async fn claim_within_limits(&self, request: &ClaimRequest<'_>) -> Result<Claims, DbError>;
 
     /// Makes runs ready whose time has come.
     async fn wake_due(&self) -> Result<Woken, DbError>;

@@ -81,6 +81,8 @@ pub(crate) struct Shared {
     transaction_turns: Arc<Semaphore>,
     /// Whether a suspect may be ready, as last heard.
     suspects_ready: AtomicBool,
+    /// Whether a limit kept a ready run from this worker, as last heard: what ends here may free a place.
+    limits_hold: AtomicBool,
     /// The tables may say that this worker owns a run that it does not hold: an answer was lost.
     must_reconcile: AtomicBool,
     /// Messages may have come for runs that nobody owns.
@@ -122,6 +124,7 @@ impl Worker {
             suspect_slot: Arc::new(Semaphore::new(1)),
             transaction_turns: Arc::new(Semaphore::new(transaction_turns(&*store))),
             suspects_ready: AtomicBool::new(true),
+            limits_hold: AtomicBool::new(false),
             must_reconcile: AtomicBool::new(false),
             messages_due: AtomicBool::new(true),
             wake: Notify::new(),
@@ -330,6 +333,9 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.clear_suspicion();
         self.incarnation.release(self.instance, self.epoch);
+        if self.shared.limits_hold.load(Ordering::Relaxed) {
+            self.shared.wake.notify_one();
+        }
         if !self.has_left && !self.incarnation.is_lost() {
             self.shared.reconcile_soon();
         }

@@ -38,7 +38,8 @@ pub struct RuntimeDefinition {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many of its runs may live at once.
+    /// How many of its runs may live at once, those that wait among them; how many workers may hold at
+    /// once is a [`RunningLimit`](super::RunningLimit).
     pub max_active_runs: Option<u32>,
     /// How many of its runs may be started within a minute.
     pub starts_per_minute: Option<u32>,

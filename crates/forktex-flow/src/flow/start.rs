@@ -72,7 +72,9 @@ macro_rules! start_options {
             self
         }
 
-        /// Runs of a higher priority are claimed first; 0 by default.
+        /// Of the runs of its namespace, all workflows together, those of a higher priority are claimed
+        /// first; 0 by default. Claims go round the namespaces whatever the priorities, so that none of
+        /// a tenant's goes before all of another's.
         pub fn priority(mut self, priority: i16) -> Self {
             self.options.priority = priority;
             self

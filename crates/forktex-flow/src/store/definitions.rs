@@ -103,7 +103,8 @@ pub(crate) trait DefinitionStore {
         limit: u32,
     ) -> Result<Vec<StoredDefinition>, DbError>;
 
-    async fn limited_namespaces(&self) -> Result<Vec<Namespace>, DbError>;
+    /// The namespaces that have limits, and the last change of what is defined at run time by then.
+    async fn limited_namespaces(&self) -> Result<(Vec<Namespace>, i64), DbError>;
 
     async fn set_limits(&self, namespace: &Namespace, limits: StoredLimits) -> Result<(), DbError>;
 

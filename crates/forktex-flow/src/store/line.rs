@@ -14,8 +14,9 @@ use time::OffsetDateTime;
 
 use super::memory::MemoryStore;
 use super::{
-    Cancelled, Candidate, Checkpoint, ClaimedRun, Committed, DefinitionRefused, Election, Heart,
-    NewRun, Pulse, RestsOn, Started, Store, StoredInstance, Woken,
+    Cancelled, Candidate, Checkpoint, ClaimRequest, Claimable, Claims, Committed,
+    DefinitionRefused, Election, Heart, NewRun, Pulse, RestsOn, Started, Store, StoredInstance,
+    Woken,
 };
 use crate::clock::StoreClock;
 use crate::compile::CompiledWorkflow;
@@ -151,25 +152,16 @@ impl Store for StoreOnLine {
         })
     }
 
-    async fn claim_ready(
-        &self,
-        worker: WorkerId,
-        definitions: &[DefinitionId],
-        limit: u32,
-    ) -> Result<Vec<ClaimedRun>, DbError> {
-        let claim = || self.store.claim_ready(worker, definitions, limit);
-        passed!(self, "claim", claim(), |claimed| self
-            .saw_claims(claimed, false))
+    async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Claims, DbError> {
+        passed!(self, "claim", self.store.claim(request), |claims| {
+            self.saw_claims(&claims.runs, request.which == Claimable::Suspect);
+        })
     }
 
-    async fn claim_suspect(
-        &self,
-        worker: WorkerId,
-        definitions: &[DefinitionId],
-    ) -> Result<Vec<ClaimedRun>, DbError> {
-        let claim = || self.store.claim_suspect(worker, definitions);
-        passed!(self, "claim_suspect", claim(), |claimed| {
-            self.saw_claims(claimed, true);
+    async fn claim_within_limits(&self, request: &ClaimRequest<'_>) -> Result<Claims, DbError> {
+        let claim = || self.store.claim_within_limits(request);
+        passed!(self, "claim_within_limits", claim(), |claims| {
+            self.saw_claims(&claims.runs, request.which == Claimable::Suspect);
         })
     }
 

@@ -8,6 +8,7 @@
 
 mod active;
 pub(crate) mod awaiting;
+mod claims;
 mod control;
 mod definitions;
 mod inbox;
@@ -41,10 +42,9 @@ use crate::error::TopologyChanged;
 use crate::identifier::{DefinitionId, Epoch, InstanceId, Namespace, WorkerId};
 use crate::store::notice::{Notice, NoticeReceiver, NoticeSender};
 use crate::store::{
-    Cancelled, Candidate, Checkpoint, ClaimedRun, Committed, DefinitionRefused, Election, Heart,
-    NewRun, Pulse, RestsOn, Started, Store, StoredInstance, Woken,
+    Cancelled, Candidate, Checkpoint, ClaimRequest, Claims, Committed, DefinitionRefused, Election,
+    Heart, NewRun, Pulse, RestsOn, Started, Store, StoredInstance, Woken,
 };
-use runs::Claim;
 use tables::{Definition, Tables, WorkerRow};
 
 /// How many notices may wait for a flow; more are left to polling.
@@ -385,24 +385,12 @@ impl Store for MemoryStore {
         Ok(runs.iter().map(|run| tables.start(run)).collect())
     }
 
-    async fn claim_ready(
-        &self,
-        worker: WorkerId,
-        definitions: &[DefinitionId],
-        limit: u32,
-    ) -> Result<Vec<ClaimedRun>, DbError> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Ok(self
-            .change()
-            .claim(worker, definitions, Claim::Ready { limit }))
+    async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Claims, DbError> {
+        Ok(self.change().claim(request))
     }
 
-    async fn claim_suspect(
-        &self,
-        worker: WorkerId,
-        definitions: &[DefinitionId],
-    ) -> Result<Vec<ClaimedRun>, DbError> {
-        Ok(self.change().claim(worker, definitions, Claim::Suspect))
+    async fn claim_within_limits(&self, request: &ClaimRequest<'_>) -> Result<Claims, DbError> {
+        Ok(self.change().claim_within_limits(request))
     }
 
     async fn wake_due(&self) -> Result<Woken, DbError> {

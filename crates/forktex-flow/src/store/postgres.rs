@@ -5,11 +5,13 @@
 //! are the exceptions, and are short. Whatever else is to reach a run must not lock it.
 
 mod checkpoint_arrays;
+mod claims;
 mod commits;
 mod control;
 mod definitions;
 mod entry_arrays;
 mod journal_row;
+mod limits;
 mod messages;
 mod migration;
 pub(crate) mod notify;
@@ -23,7 +25,6 @@ mod starts;
 pub(crate) mod statement;
 mod store_db;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,15 +35,14 @@ use forktex_db::{ColumnCipher, Db, DbError, Transaction};
 use uuid::Uuid;
 
 use super::{
-    Cancelled, Candidate, Checkpoint, ClaimedRun, Committed, DefinitionRefused, Election, Heart,
-    NewRun, RestsOn, Started, Store, StoredInstance, Woken,
+    Cancelled, Candidate, Checkpoint, ClaimRequest, Claims, Committed, DefinitionRefused, Election,
+    Heart, NewRun, RestsOn, Started, Store, StoredInstance, Woken,
 };
 use crate::compile::CompiledWorkflow;
 use crate::definition::topology::difference;
 use crate::error::TopologyChanged;
 use crate::identifier::{DefinitionId, Epoch, InstanceId, WorkerId};
 use crate::instance::InstanceStatus;
-use crate::instance::journal::Recorded;
 use row::{microseconds, unreadable};
 use sealing::{Cell, Sealing};
 use statement::Statements;
@@ -63,9 +63,6 @@ pub(crate) struct PostgresStore {
     sealing: Sealing,
 }
 
-/// A journal, or why it cannot be read.
-type Journal = Result<Vec<Recorded>, DbError>;
-
 impl PostgresStore {
     /// The store of a schema that [`statement::Statements`] can name.
     pub(crate) fn new(db: Db, schema: &str) -> Result<Self, DbError> {
@@ -81,55 +78,6 @@ impl PostgresStore {
     pub(crate) fn sealed_by(mut self, cipher: Arc<dyn ColumnCipher>) -> Self {
         self.sealing = Sealing::by(cipher, &self.schema);
         self
-    }
-
-    async fn with_journals(
-        &self,
-        rows: Vec<sqlx::postgres::PgRow>,
-    ) -> Result<Vec<ClaimedRun>, DbError> {
-        let mut runs = Vec::with_capacity(rows.len());
-        let mut resumed = Vec::new();
-        for row in &rows {
-            let (run, is_fresh) = row::claimed(row, &self.sealing)?;
-            if !is_fresh {
-                resumed.push(run.instance_id);
-            }
-            runs.push(run);
-        }
-        if !resumed.is_empty() {
-            let mut journals = self.journals(&resumed).await?;
-            for run in &mut runs {
-                // One that cannot be read is its own matter, and not that of those claimed with it.
-                match journals.remove(&run.instance_id) {
-                    Some(Ok(journal)) => run.journal = journal,
-                    Some(Err(error)) => run.unreadable = Some(error),
-                    None => {}
-                }
-            }
-        }
-        Ok(runs)
-    }
-
-    async fn journals(
-        &self,
-        instances: &[InstanceId],
-    ) -> Result<HashMap<InstanceId, Journal>, DbError> {
-        let rows = sqlx::query(self.statements.load_journals.clone())
-            .bind(uuids(instances))
-            .fetch_all(self.db.pool())
-            .await?;
-        let mut journals: HashMap<InstanceId, Journal> = HashMap::new();
-        for row in &rows {
-            let instance = InstanceId(row.try_get("instance_id")?);
-            let journal = journals.entry(instance).or_insert(Ok(Vec::new()));
-            if let Ok(entries) = journal {
-                match journal_row::recorded(row, &self.sealing) {
-                    Ok(entry) => entries.push(entry),
-                    Err(error) => *journal = Err(error),
-                }
-            }
-        }
-        Ok(journals)
     }
 
     async fn end_cancelled(
@@ -239,32 +187,12 @@ impl Store for PostgresStore {
         Ok(outcomes)
     }
 
-    async fn claim_ready(
-        &self,
-        worker: WorkerId,
-        definitions: &[DefinitionId],
-        limit: u32,
-    ) -> Result<Vec<ClaimedRun>, DbError> {
-        let rows = sqlx::query(self.statements.claim_ready_runs.clone())
-            .bind(worker.0)
-            .bind(definition_ids(definitions))
-            .bind(i64::from(limit))
-            .fetch_all(self.db.pool())
-            .await?;
-        self.with_journals(rows).await
+    async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Claims, DbError> {
+        self.claim_plain(request).await
     }
 
-    async fn claim_suspect(
-        &self,
-        worker: WorkerId,
-        definitions: &[DefinitionId],
-    ) -> Result<Vec<ClaimedRun>, DbError> {
-        let rows = sqlx::query(self.statements.claim_suspect_run.clone())
-            .bind(worker.0)
-            .bind(definition_ids(definitions))
-            .fetch_all(self.db.pool())
-            .await?;
-        self.with_journals(rows).await
+    async fn claim_within_limits(&self, request: &ClaimRequest<'_>) -> Result<Claims, DbError> {
+        self.claim_limited(request).await
     }
 
     async fn wake_due(&self) -> Result<Woken, DbError> {

@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 
 use super::control::{Fork, Paused};
 use super::definitions::{Defined, Guarded, StoredDefinition, StoredLimits, Undefined};
+use super::limits::{Concern, LimitStore, StoredLimit};
 use super::memory::MemoryStore;
 use super::message::Delivered;
 use super::migration::{Moved, RunMove, RunsOf};
@@ -23,7 +24,7 @@ use super::notice::{Notice, NoticeSender};
 use super::query::PageRequest;
 use super::schedules::{DueSchedule, FiringToWrite, ScheduleRow, ScheduleStore, StoredSchedule};
 use super::{
-    Backend, Cancelled, Candidate, Checkpoint, ClaimedRun, Committed, ControlStore,
+    Backend, Cancelled, Candidate, Checkpoint, ClaimRequest, Claims, Committed, ControlStore,
     DefinitionRefused, DefinitionStore, Election, Heart, Letter, MessageStore, MigrationStore,
     NewRun, NewSignal, Posted, Pulse, QueryStore, RestsOn, Started, Store, StoredInstance, Woken,
 };
@@ -139,6 +140,7 @@ pub fn points() -> Vec<&'static str> {
         CONTROL,
         QUERIES,
         DEFINITIONS,
+        LIMITS,
         MIGRATIONS,
         SCHEDULES,
         NOTICES,
@@ -224,8 +226,8 @@ hand_on! {
     async fn register_worker(&self, worker: WorkerId, name: &str, lease: Duration, definitions: &[DefinitionId]) -> Result<(), DbError>;
     async fn remove_worker(&self, worker: WorkerId) -> Result<(), DbError>;
     async fn start(&self, runs: &[NewRun]) -> Result<Vec<Started>, DbError>;
-    async fn claim_ready(&self, worker: WorkerId, definitions: &[DefinitionId], limit: u32) -> Result<Vec<ClaimedRun>, DbError>;
-    async fn claim_suspect(&self, worker: WorkerId, definitions: &[DefinitionId]) -> Result<Vec<ClaimedRun>, DbError>;
+    async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Claims, DbError>;
+    async fn claim_within_limits(&self, request: &ClaimRequest<'_>) -> Result<Claims, DbError>;
     async fn wake_due(&self) -> Result<Woken, DbError>;
     async fn release_lost(&self) -> Result<u64, DbError>;
     async fn release_unheld(&self, worker: WorkerId, held: &[InstanceId]) -> Result<u64, DbError>;
@@ -271,10 +273,16 @@ hand_on! {
     async fn undefine(&self, namespace: &Namespace, name: &WorkflowName, version: Option<Version>) -> Result<Undefined, DbError>;
     async fn list_definitions(&self, namespace: &Namespace) -> Result<Vec<StoredDefinition>, DbError>;
     async fn definitions_since(&self, revision: i64, limit: u32) -> Result<Vec<StoredDefinition>, DbError>;
-    async fn limited_namespaces(&self) -> Result<Vec<Namespace>, DbError>;
+    async fn limited_namespaces(&self) -> Result<(Vec<Namespace>, i64), DbError>;
     async fn set_limits(&self, namespace: &Namespace, limits: StoredLimits) -> Result<(), DbError>;
     async fn start_guarded(&self, run: &NewRun, is_runtime: bool) -> Result<Guarded, DbError>;
     async fn start_guarded_in(&self, transaction: &mut Transaction, run: &NewRun, is_runtime: bool) -> Result<Guarded, DbError>;
+}
+
+hand_on! {
+    LimitStore, LIMITS, {}
+    async fn set_running_limit(&self, concern: &Concern, max_running: Option<u32>) -> Result<(), DbError>;
+    async fn running_limits(&self) -> Result<Vec<StoredLimit>, DbError>;
 }
 
 hand_on! {

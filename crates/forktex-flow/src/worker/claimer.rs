@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Fills the free slots: wakes what is due, then claims what is ready, as much as there is room for.
+//!
+//! Claims go round the namespaces. A worker whose slots are all taken claims nothing, whoever waits: a
+//! tenant is kept from taking all of them by a limit, not by the order of claims.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,9 +11,11 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::incarnation::Incarnation;
 use super::{Held, Shared, executor};
 use crate::clock::GRACE_PERIOD_DEFAULT;
 use crate::identifier::DefinitionId;
+use crate::store::{ClaimRequest, Claimable, ClaimedRun, Turn};
 use crate::telemetry;
 
 /// The most runs that one statement claims.
@@ -26,7 +31,44 @@ const GATHER: std::time::Duration = std::time::Duration::from_millis(2);
 /// How long claiming rests after the database failed.
 const PAUSE_AFTER_ERROR: std::time::Duration = std::time::Duration::from_millis(500);
 
+/// How many claims in a row may find nothing where they say that there is more, or that another claimer
+/// holds the limits.
+const FRUITLESS_MAX: u32 = 16;
+
+/// How long a claimer waits for another one that holds a limit.
+const CONTENDED: std::time::Duration = std::time::Duration::from_millis(5);
+
+/// A worker's round of the namespaces.
+struct Round {
+    which: Claimable,
+    turn: Turn,
+    /// Whether limits concerned what was ready.
+    is_limited: bool,
+    fruitless: u32,
+}
+
+impl Round {
+    fn of(which: Claimable) -> Self {
+        Self {
+            which,
+            turn: Turn::default(),
+            is_limited: false,
+            fruitless: 0,
+        }
+    }
+}
+
+/// The rounds of a worker.
+struct Rounds {
+    ready: Round,
+    suspects: Round,
+}
+
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut rounds = Rounds {
+        ready: Round::of(Claimable::Ready),
+        suspects: Round::of(Claimable::Suspect),
+    };
     let mut next_due = shared.next_due.subscribe();
     loop {
         let due = *next_due.borrow_and_update();
@@ -50,7 +92,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             let filled = tokio::select! {
                 () = stop.cancelled() => return,
                 () = shared.draining.cancelled() => return,
-                filled = fill(&shared, &definitions) => filled,
+                filled = fill(&shared, &definitions, &mut rounds) => filled,
             };
             match filled {
                 Ok(true) => {}
@@ -111,6 +153,7 @@ async fn deliver(shared: &Shared) -> Result<(), forktex_db::DbError> {
 async fn fill(
     shared: &Arc<Shared>,
     definitions: &[DefinitionId],
+    rounds: &mut Rounds,
 ) -> Result<bool, forktex_db::DbError> {
     let Ok(first) = Arc::clone(&shared.slots).acquire_owned().await else {
         return Ok(false);
@@ -134,10 +177,11 @@ async fn fill(
         && let Some(suspect_permit) = free_permit(&shared.suspect_slot)
     {
         let began_at = Instant::now();
-        let suspects = shared
-            .store
-            .claim_suspect(incarnation.worker_id, definitions)
-            .await?;
+        let round = &mut rounds.suspects;
+        let (mut suspects, _) = claim(shared, round, &incarnation, definitions, 1).await?;
+        if suspects.is_empty() && round.is_limited {
+            (suspects, _) = claim(shared, round, &incarnation, definitions, 1).await?;
+        }
         if let (Some(run), Some(permit)) = (suspects.into_iter().next(), permits.pop()) {
             let mut held = Held::under(Arc::clone(shared), incarnation, run.instance_id, run.epoch);
             held.suspect_permit = Some(suspect_permit);
@@ -146,14 +190,12 @@ async fn fill(
             return Ok(true);
         }
     }
-    let limit = u32::try_from(permits.len()).unwrap_or(u32::MAX);
+    let room = permits.len();
     let began_at = Instant::now();
-    let claimed = shared
-        .store
-        .claim_ready(incarnation.worker_id, definitions, limit)
-        .await?;
+    let (claimed, is_more) =
+        claim(shared, &mut rounds.ready, &incarnation, definitions, room).await?;
     telemetry::runs_claimed(claimed.len(), began_at.elapsed());
-    let is_full = claimed.len() == permits.len();
+    let is_full = claimed.len() == room;
     for (run, permit) in claimed.into_iter().zip(permits) {
         let held = Held::under(
             Arc::clone(shared),
@@ -163,7 +205,55 @@ async fn fill(
         );
         executor::spawn(held, run, permit);
     }
-    Ok(is_full)
+    Ok(is_full || is_more)
+}
+
+/// One claim: within the limits where the last one came by some. Returns whether another may find more.
+async fn claim(
+    shared: &Shared,
+    round: &mut Round,
+    incarnation: &Incarnation,
+    definitions: &[DefinitionId],
+    room: usize,
+) -> Result<(Vec<ClaimedRun>, bool), forktex_db::DbError> {
+    let request = ClaimRequest {
+        worker: incarnation.worker_id,
+        definitions,
+        which: round.which,
+        room: u32::try_from(room).unwrap_or(u32::MAX),
+        turn: &round.turn,
+    };
+    let claims = if round.is_limited {
+        shared.store.claim_within_limits(&request).await?
+    } else {
+        shared.store.claim(&request).await?
+    };
+    let came_by_limits = claims.is_limited && !round.is_limited;
+    let has_moved = claims.turn != round.turn;
+    round.is_limited = claims.is_limited;
+    round.turn = claims.turn;
+    if round.which == Claimable::Ready {
+        shared
+            .limits_hold
+            .store(claims.is_limited, Ordering::Relaxed);
+    }
+    if !claims.runs.is_empty() {
+        round.fruitless = 0;
+        return Ok((
+            claims.runs,
+            claims.is_more || came_by_limits || claims.is_contended,
+        ));
+    }
+    let goes_on = came_by_limits || claims.is_contended || (claims.is_more && has_moved);
+    if !goes_on || round.fruitless == FRUITLESS_MAX {
+        round.fruitless = 0;
+        return Ok((claims.runs, false));
+    }
+    round.fruitless += 1;
+    if claims.is_contended {
+        tokio::time::sleep(CONTENDED).await;
+    }
+    Ok((claims.runs, true))
 }
 
 /// Waits a moment for enough free slots to be worth a statement.

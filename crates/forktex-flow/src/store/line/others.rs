@@ -20,6 +20,7 @@ use crate::schedule::Schedule;
 use crate::simulation::{Effect, Passage};
 use crate::store::control::{Fork, Paused};
 use crate::store::definitions::{Defined, Guarded, StoredDefinition, StoredLimits, Undefined};
+use crate::store::limits::{Concern, LimitStore, StoredLimit};
 use crate::store::message::Delivered;
 use crate::store::migration::{Moved, RunMove, RunsOf};
 use crate::store::notice::{Notice, NoticeSender};
@@ -104,6 +105,22 @@ impl MessageStore for StoreOnLine {
 
     async fn outcomes(&self, instances: &[InstanceId]) -> Result<Vec<Outcome>, DbError> {
         passed!(self, "outcomes", self.store.outcomes(instances))
+    }
+}
+
+#[async_trait]
+impl LimitStore for StoreOnLine {
+    async fn set_running_limit(
+        &self,
+        concern: &Concern,
+        max_running: Option<u32>,
+    ) -> Result<(), DbError> {
+        let set = || self.store.set_running_limit(concern, max_running);
+        passed!(self, "set_running_limit", set())
+    }
+
+    async fn running_limits(&self) -> Result<Vec<StoredLimit>, DbError> {
+        passed!(self, "running_limits", self.store.running_limits())
     }
 }
 
@@ -244,7 +261,7 @@ impl DefinitionStore for StoreOnLine {
         )
     }
 
-    async fn limited_namespaces(&self) -> Result<Vec<Namespace>, DbError> {
+    async fn limited_namespaces(&self) -> Result<(Vec<Namespace>, i64), DbError> {
         passed!(self, "limited_namespaces", self.store.limited_namespaces())
     }
 

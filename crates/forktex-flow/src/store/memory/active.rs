@@ -2,14 +2,15 @@
 //! The runs that live, found by where they are.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use crate::identifier::{DefinitionId, Epoch, InstanceId, NodeName, WorkerId};
-use crate::store::RestsOn;
+use crate::identifier::{DefinitionId, Epoch, InstanceId, Namespace, NodeName, WorkerId};
+use crate::store::{Claimable, RestsOn, Turn};
 
 /// Where a run that lives is: exactly one of three.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,7 @@ pub(super) struct Cancellation {
 #[derive(Debug)]
 pub(super) struct ActiveRun {
     pub(super) instance_id: InstanceId,
+    pub(super) namespace: Namespace,
     pub(super) definition_id: DefinitionId,
     pub(super) priority: i16,
     pub(super) epoch: Epoch,
@@ -57,9 +59,15 @@ pub(super) struct ActiveRun {
 }
 
 impl ActiveRun {
-    pub(super) fn new(instance_id: InstanceId, definition_id: DefinitionId, place: Place) -> Self {
+    pub(super) fn new(
+        instance_id: InstanceId,
+        namespace: Namespace,
+        definition_id: DefinitionId,
+        place: Place,
+    ) -> Self {
         Self {
             instance_id,
+            namespace,
             definition_id,
             priority: 0,
             epoch: Epoch(0),
@@ -94,17 +102,20 @@ impl ActiveRun {
     }
 }
 
-/// A place in the order of claims: the highest priority first, then the longest ready.
-type Rank = (Reverse<i16>, OffsetDateTime, InstanceId);
+/// A place in a queue: the highest priority first, then the longest ready.
+pub(super) type Rank = (Reverse<i16>, OffsetDateTime, InstanceId);
+
+/// A queue of runs to be claimed: those of a workflow in a namespace, suspects apart.
+type Queue = (Claimable, Turn);
 
 /// The runs, with an index for each question that is asked often.
 #[derive(Debug, Default)]
 pub(super) struct ActiveRuns {
     runs: BTreeMap<InstanceId, ActiveRun>,
     owned: BTreeSet<InstanceId>,
-    ready: BTreeSet<Rank>,
-    /// Those of the ready that may have killed their worker; their priority does not count.
-    suspects: BTreeSet<Rank>,
+    /// The ready ones that are not paused; no queue is empty.
+    queues: BTreeMap<Queue, BTreeSet<Rank>>,
+    queued: HashMap<InstanceId, (Queue, Rank)>,
     waking: BTreeSet<(OffsetDateTime, InstanceId)>,
     /// By their parents.
     waiting_for_turn: BTreeSet<(InstanceId, InstanceId)>,
@@ -150,14 +161,22 @@ impl ActiveRuns {
         self.owned.iter().filter_map(|run| self.runs.get(run))
     }
 
-    /// In the order of claims.
-    pub(super) fn ready(&self, are_suspects: bool) -> impl Iterator<Item = &ActiveRun> {
-        let ranks = if are_suspects {
-            &self.suspects
-        } else {
-            &self.ready
-        };
-        ranks.iter().filter_map(|(_, _, run)| self.runs.get(run))
+    /// The queues, from the one after a turn on and round to it.
+    pub(super) fn queues(&self, which: Claimable, after: &Turn) -> impl Iterator<Item = &Turn> {
+        let first = (which, Turn::default());
+        let turn = (which, after.clone());
+        let later = (Bound::Excluded(turn.clone()), Bound::Unbounded);
+        let earlier = (Bound::Included(first), Bound::Included(turn));
+        let later = self.queues.range(later);
+        let later = later.take_while(move |((of, _), _)| *of == which);
+        let earlier = self.queues.range(earlier);
+        later.chain(earlier).map(|((_, queue), _)| queue)
+    }
+
+    /// The runs of a queue, in the order of claims.
+    pub(super) fn queue(&self, which: Claimable, queue: &Turn) -> impl Iterator<Item = Rank> {
+        let ranks = self.queues.get(&(which, queue.clone()));
+        ranks.into_iter().flatten().copied()
     }
 
     /// The runs that are to wake by themselves, the first first, and when.
@@ -181,11 +200,19 @@ impl ActiveRuns {
             Place::Owned(_) => {
                 self.owned.insert(instance);
             }
-            Place::Ready(at) if run.losses > 0 => {
-                self.suspects.insert((Reverse(0), *at, instance));
-            }
+            Place::Ready(_) if run.is_paused => {}
             Place::Ready(at) => {
-                self.ready.insert((Reverse(run.priority), *at, instance));
+                let which = match run.losses {
+                    0 => Claimable::Ready,
+                    _ => Claimable::Suspect,
+                };
+                let turn = Turn {
+                    namespace: run.namespace.clone(),
+                    definition: run.definition_id,
+                };
+                let (queue, rank) = ((which, turn), (Reverse(run.priority), *at, instance));
+                self.queues.entry(queue.clone()).or_default().insert(rank);
+                self.queued.insert(instance, (queue, rank));
             }
             Place::Waiting { on, wake_at } => {
                 self.waking.extend(wake_at.map(|at| (at, instance)));
@@ -197,6 +224,14 @@ impl ActiveRuns {
     }
 
     fn unindex(&mut self, instance: InstanceId) {
+        if let Some((queue, rank)) = self.queued.remove(&instance)
+            && let Some(ranks) = self.queues.get_mut(&queue)
+        {
+            ranks.remove(&rank);
+            if ranks.is_empty() {
+                self.queues.remove(&queue);
+            }
+        }
         let Some(run) = self.runs.get(&instance) else {
             return;
         };
@@ -204,10 +239,7 @@ impl ActiveRuns {
             Place::Owned(_) => {
                 self.owned.remove(&instance);
             }
-            Place::Ready(at) => {
-                self.suspects.remove(&(Reverse(0), *at, instance));
-                self.ready.remove(&(Reverse(run.priority), *at, instance));
-            }
+            Place::Ready(_) => {}
             Place::Waiting { wake_at, .. } => {
                 if let Some(at) = wake_at {
                     self.waking.remove(&(*at, instance));

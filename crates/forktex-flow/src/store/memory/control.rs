@@ -18,6 +18,9 @@ impl Tables {
     fn change_run(&mut self, instance: InstanceId, how: impl FnOnce(&mut ActiveRun)) -> Paused {
         if let Some(run) = self.active.get_mut(instance) {
             how(run);
+            let place = run.place().clone();
+            // A paused run stands in no queue.
+            self.active.move_to(instance, place);
             return Paused::Done;
         }
         let stored = self.instances.get(&instance);
@@ -84,9 +87,11 @@ impl ControlStore for MemoryStore {
             }
         }
         tables.journals.insert(fork.instance_id, journal);
+        let namespace = instance.namespace.clone();
         tables.instances.insert(fork.instance_id, instance);
         tables.definition_of.insert(fork.instance_id, definition);
-        let run = ActiveRun::new(fork.instance_id, definition, Place::Ready(now));
+        let place = Place::Ready(now);
+        let run = ActiveRun::new(fork.instance_id, namespace, definition, place);
         tables.active.insert(run);
         Ok(true)
     }

@@ -236,8 +236,10 @@ impl DefinitionStore for MemoryStore {
         Ok(later)
     }
 
-    async fn limited_namespaces(&self) -> Result<Vec<Namespace>, DbError> {
-        Ok(self.tables().limits.keys().cloned().collect())
+    async fn limited_namespaces(&self) -> Result<(Vec<Namespace>, i64), DbError> {
+        let tables = self.tables();
+        let namespaces = tables.limits.keys().cloned().collect();
+        Ok((namespaces, tables.runtime_revision))
     }
 
     async fn set_limits(&self, namespace: &Namespace, limits: StoredLimits) -> Result<(), DbError> {

@@ -13,19 +13,12 @@ use crate::identifier::{DefinitionId, Epoch, InstanceId, WorkerId};
 use crate::instance::journal::{Entry, Recorded};
 use crate::instance::{Instance, InstanceStatus, WaitingOn};
 use crate::store::{
-    Cancelled, Checkpoint, ClaimedRun, Committed, FIRST_EPOCH, NewRun, Pulse, Rest, RestsOn,
-    Started, StoredInstance, Then, Woken,
+    Cancelled, Checkpoint, Claimable, Committed, FIRST_EPOCH, NewRun, Pulse, Rest, RestsOn,
+    Started, StoredInstance, Then, Turn, Woken,
 };
 
 /// Why a child ends whose parent was cancelled.
 const PARENT_CANCELLED: &str = "its parent was cancelled";
-
-/// Which runs are to be claimed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Claim {
-    Ready { limit: usize },
-    Suspect,
-}
 
 impl Tables {
     pub(super) fn start(&mut self, run: &NewRun) -> Started {
@@ -53,7 +46,10 @@ impl Tables {
             self.keys.insert(key, run.instance_id);
         }
         self.tick();
-        let owner = run.worker_id.filter(|worker| self.holds_lease(*worker));
+        let is_limited = self.is_limited(&run.namespace, run.workflow_name.as_str());
+        let owner = run
+            .worker_id
+            .filter(|worker| self.holds_lease(*worker) && !is_limited);
         let waits_for_turn = run.birth.as_ref().is_some_and(|birth| birth.waits_for_turn);
         let place = match owner {
             Some(worker) => Place::Owned(worker),
@@ -69,7 +65,8 @@ impl Tables {
         );
         self.definition_of
             .insert(run.instance_id, run.definition_id);
-        let mut active = ActiveRun::new(run.instance_id, run.definition_id, place);
+        let namespace = run.namespace.clone();
+        let mut active = ActiveRun::new(run.instance_id, namespace, run.definition_id, place);
         active.priority = run.priority;
         active.epoch = owner.map_or(Epoch(0), |_| FIRST_EPOCH);
         let birth = run.birth.as_ref();
@@ -82,65 +79,6 @@ impl Tables {
             },
             None => Started::Ready,
         }
-    }
-
-    pub(super) fn claim(
-        &mut self,
-        worker: WorkerId,
-        definitions: &[DefinitionId],
-        claim: Claim,
-    ) -> Vec<ClaimedRun> {
-        if !self.holds_lease(worker) {
-            return Vec::new();
-        }
-        let is_suspect = claim == Claim::Suspect;
-        let limit = match claim {
-            Claim::Ready { limit } => limit,
-            Claim::Suspect => 1,
-        };
-        let ready = self.active.ready(is_suspect);
-        let candidates: Vec<InstanceId> = ready
-            .filter(|run| definitions.contains(&run.definition_id) && !run.is_paused)
-            .map(|run| run.instance_id)
-            .take(limit)
-            .collect();
-        candidates
-            .into_iter()
-            .filter_map(|instance| self.claim_one(worker, instance, is_suspect))
-            .collect()
-    }
-
-    fn claim_one(
-        &mut self,
-        worker: WorkerId,
-        instance_id: InstanceId,
-        is_alone: bool,
-    ) -> Option<ClaimedRun> {
-        let journal = self.entries(instance_id).to_vec();
-        self.active.move_to(instance_id, Place::Owned(worker));
-        let run = self.active.get_mut(instance_id)?;
-        let instance = self.instances.get_mut(&instance_id)?;
-        run.epoch = Epoch(run.epoch.0 + 1);
-        run.is_alone |= is_alone;
-        if instance.status == InstanceStatus::Pending {
-            instance.status = InstanceStatus::Running;
-            instance.started_at = Some(self.now);
-        }
-        Some(ClaimedRun {
-            instance_id,
-            epoch: run.epoch,
-            definition_id: run.definition_id,
-            namespace: instance.namespace.clone(),
-            input: instance.input.clone(),
-            metadata: instance.metadata.clone(),
-            journal,
-            is_child: instance.parent_id.is_some(),
-            deadline_at: run.deadline_at,
-            undo_reason: run.undo_reason.clone(),
-            lost_attempts: run.lost_attempts,
-            claimed_at: self.now,
-            unreadable: None,
-        })
     }
 
     pub(super) fn wake_due(&mut self) -> Woken {
@@ -396,9 +334,10 @@ impl Tables {
     }
 
     pub(super) fn pulse(&self, worker: WorkerId, definitions: &[DefinitionId]) -> Pulse {
-        let is_ready = |are_suspects: bool| {
-            let mut ready = self.active.ready(are_suspects);
-            ready.any(|run| !run.is_paused && definitions.contains(&run.definition_id))
+        let start = Turn::default();
+        let is_ready = |which| {
+            let mut queues = self.active.queues(which, &start);
+            queues.any(|queue| definitions.contains(&queue.definition))
         };
         let cancelling = |run: &ActiveRun| {
             let left = run.grace_left()?;
@@ -414,8 +353,8 @@ impl Tables {
             lease_held: self.holds_lease(worker),
             leading: leader == Some(worker),
             leader_age: leader.map(|_| Duration::ZERO),
-            runs_ready: is_ready(false),
-            suspects_ready: is_ready(true),
+            runs_ready: is_ready(Claimable::Ready),
+            suspects_ready: is_ready(Claimable::Suspect),
             runs_due: self.active.waking().any(|(at, _)| at <= self.now),
             messages_undelivered: self.inbox.has_open(),
             runtime_revision: self.runtime_revision,

@@ -15,6 +15,7 @@ use crate::instance::{Instance, InstanceStatus};
 use crate::schedule::firing::Standing;
 use crate::store::NewRun;
 use crate::store::definitions::{StoredDefinition, StoredLimits};
+use crate::store::limits::Concern;
 use crate::store::schedules::ScheduleRow;
 
 /// A workflow of a version.
@@ -70,6 +71,8 @@ pub(super) struct Tables {
     pub(super) runtime_definitions: Vec<StoredDefinition>,
     pub(super) runtime_revision: i64,
     pub(super) limits: HashMap<Namespace, StoredLimits>,
+    /// How many runs may be held at once.
+    pub(super) running_limits: BTreeMap<Concern, u32>,
     pub(super) schedules: BTreeMap<WorkflowName, ScheduleEntry>,
     pub(super) workers: HashMap<WorkerId, WorkerRow>,
     pub(super) leader: Option<WorkerId>,
@@ -96,6 +99,7 @@ impl Tables {
             runtime_definitions: Vec::new(),
             runtime_revision: 0,
             limits: HashMap::new(),
+            running_limits: BTreeMap::new(),
             schedules: BTreeMap::new(),
             workers: HashMap::new(),
             leader: None,

@@ -2,6 +2,7 @@
 //! Both stores give the same answers to the same calls, whatever the calls are.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use forktex_db::sqlx;
@@ -25,16 +26,32 @@ use crate::store::postgres::PostgresStore;
 use crate::store::postgres::schema::migrate;
 use crate::store::postgres::statement::DEFAULT_SCHEMA;
 use crate::store::query::PageRequest;
-use crate::store::{Birth, Checkpoint, NewRun, NewSignal, Rest, RestsOn, Started, Store, Then};
+use crate::store::{
+    Birth, Checkpoint, ClaimRequest, Claimable, NewRun, NewSignal, Rest, RestsOn, Started, Store,
+    Then, Turn,
+};
 
 const DEFINITION: DefinitionId = DefinitionId(1);
 const LEASE: Duration = Duration::from_mins(10);
 
+/// The first turn of all.
+static FIRST: LazyLock<Turn> = LazyLock::new(Turn::default);
+
+fn request(worker: WorkerId, which: Claimable, room: u32) -> ClaimRequest<'static> {
+    ClaimRequest {
+        worker,
+        definitions: &[DEFINITION],
+        which,
+        room,
+        turn: &FIRST,
+    }
+}
+
 /// A generator that a seed repeats (splitmix64).
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -71,10 +88,8 @@ async fn answer(store: &dyn Store, call: &Call) -> String {
         }
         Call::Claim(worker) => {
             // All at once: which of two that were readied together comes first is left open.
-            let mut claimed = store
-                .claim_ready(*worker, &[DEFINITION], 1_000)
-                .await
-                .unwrap();
+            let request = request(*worker, Claimable::Ready, 1_000);
+            let mut claimed = store.claim(&request).await.unwrap().runs;
             claimed.sort_by_key(|run| run.instance_id);
             let told = claimed.iter().map(|run| {
                 let entries: Vec<_> = run
@@ -137,7 +152,7 @@ fn run(random: &mut Random, instance_id: InstanceId, worker: WorkerId) -> NewRun
     NewRun {
         instance_id,
         definition_id: DEFINITION,
-        namespace: Namespace::default(),
+        namespace: Namespace::new(["", "org-a", "org-b"][any_below(random, 3)]).unwrap(),
         workflow_name: WorkflowName::unchecked("order"),
         version: 1,
         input: json!({"size": random.below(2)}),
@@ -427,28 +442,12 @@ async fn time_stands_until_it_is_moved_and_a_lost_worker_makes_suspects() {
     let a_while = memory.clock() - OffsetDateTime::UNIX_EPOCH;
     assert!(a_while >= a_year && a_while < a_year + Duration::from_secs(1));
 
-    assert_eq!(
-        memory
-            .claim_ready(worker, &[DEFINITION], 1)
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    let claim = async |worker, which| {
+        let claims = memory.claim(&request(worker, which, 1)).await.unwrap();
+        claims.runs.len()
+    };
+    assert_eq!(claim(worker, Claimable::Ready).await, 1);
     memory.lose(worker);
-    assert!(
-        memory
-            .claim_ready(other, &[DEFINITION], 1)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert_eq!(
-        memory
-            .claim_suspect(other, &[DEFINITION])
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(claim(other, Claimable::Ready).await, 0);
+    assert_eq!(claim(other, Claimable::Suspect).await, 1);
 }

@@ -99,8 +99,7 @@ impl Tables {
     }
 
     fn is_there_work(&self) -> bool {
-        let mut ready = self.active.ready(false).chain(self.active.ready(true));
-        ready.any(|run| !run.is_paused && self.is_served(run.definition_id))
+        self.is_one_claimable()
             || self.inbox.has_open()
             || self.due_schedule().is_some_and(|at| at <= self.now)
     }

@@ -241,14 +241,16 @@ impl DefinitionStore for PostgresStore {
         rows.iter().map(stored).collect()
     }
 
-    async fn limited_namespaces(&self) -> Result<Vec<Namespace>, DbError> {
-        let names: Vec<String> = sqlx::query_scalar(self.statements.limited_namespaces.clone())
-            .fetch_all(self.db.pool())
+    async fn limited_namespaces(&self) -> Result<(Vec<Namespace>, i64), DbError> {
+        let row = sqlx::query(self.statements.limited_namespaces.clone())
+            .fetch_one(self.db.pool())
             .await?;
-        let names = names.into_iter();
-        names
+        let names: Vec<String> = row.try_get("namespaces")?;
+        let namespaces = names
+            .into_iter()
             .map(|name| Namespace::new(name).map_err(|_| unreadable("namespace")))
-            .collect()
+            .collect::<Result<_, DbError>>()?;
+        Ok((namespaces, row.try_get("revision")?))
     }
 
     async fn set_limits(&self, namespace: &Namespace, limits: StoredLimits) -> Result<(), DbError> {

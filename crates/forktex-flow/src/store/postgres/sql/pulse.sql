@@ -2,9 +2,9 @@
 -- Renews a worker's lease and its leadership, and tells whether there is anything to do.
 -- Once a second at most: the only statement that an idle process sends.
 -- Locks: its own worker row; the leader row where it leads.
--- Index: worker_pkey, leader_pkey, worker_by_lease, active_ready, active_suspect, active_asleep,
--- active_cancelling, active_pkey, inbox_undelivered, inbox_turns, schedule_due.
-WITH renewed AS (
+-- Index: worker_pkey, leader_pkey, worker_by_lease, active_ready, active_asleep, active_cancelling,
+-- active_pkey, inbox_undelivered, inbox_turns, schedule_due.
+WITH RECURSIVE renewed AS (
     UPDATE forktex_flow.worker
     SET lease_until = clock_timestamp() + $2 * interval '1 microsecond', definition_ids = $3
     WHERE worker_id = $1 AND retired_at IS NULL
@@ -14,6 +14,27 @@ WITH renewed AS (
     SET renewed_at = clock_timestamp()
     WHERE worker_id = $1
     RETURNING worker_id
+), ready AS (
+    -- From one namespace and definition with ready runs, or suspects, to the next, until one is of this
+    -- worker's definitions; after 100 of others it says that there may be some.
+    SELECT kind.suspicion, ''::text COLLATE "C" AS namespace, 0::bigint AS definition_id,
+           false AS is_mine, 0 AS step
+    FROM (VALUES (0), (1)) AS kind (suspicion)
+    UNION ALL
+    SELECT ready.suspicion, next.namespace, next.definition_id,
+           next.definition_id = ANY ($3::bigint[]), ready.step + 1
+    FROM ready
+    CROSS JOIN LATERAL (
+        SELECT coalesce(active.namespace, '') COLLATE "C" AS namespace, active.definition_id
+        FROM forktex_flow.active
+        WHERE least(active.losses, 1) = ready.suspicion
+          AND active.ready_at IS NOT NULL AND active.paused_at IS NULL
+          AND (coalesce(active.namespace, '') COLLATE "C", active.definition_id)
+              > (ready.namespace, ready.definition_id)
+        ORDER BY coalesce(active.namespace, '') COLLATE "C", active.definition_id
+        LIMIT 1
+    ) AS next
+    WHERE NOT ready.is_mine AND ready.step < 100
 )
 SELECT
     EXISTS (SELECT FROM renewed) AS lease_held,
@@ -21,14 +42,10 @@ SELECT
     (SELECT extract(epoch FROM clock_timestamp() - leader.renewed_at)::double precision
      FROM forktex_flow.leader) AS leader_age_seconds,
     EXISTS (
-        SELECT FROM unnest($3::bigint[]) AS mine (definition_id)
-        JOIN forktex_flow.active ON active.definition_id = mine.definition_id
-        WHERE active.ready_at IS NOT NULL AND active.losses = 0 AND active.paused_at IS NULL
+        SELECT FROM ready WHERE suspicion = 0 AND (is_mine OR step = 100)
     ) AS runs_ready,
     EXISTS (
-        SELECT FROM unnest($3::bigint[]) AS mine (definition_id)
-        JOIN forktex_flow.active ON active.definition_id = mine.definition_id
-        WHERE active.ready_at IS NOT NULL AND active.losses > 0 AND active.paused_at IS NULL
+        SELECT FROM ready WHERE suspicion = 1 AND (is_mine OR step = 100)
     ) AS suspects_ready,
     EXISTS (SELECT FROM forktex_flow.active WHERE wake_at <= now()) AS runs_due,
     EXISTS (SELECT FROM forktex_flow.inbox WHERE NOT is_delivered)

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 -- Starts runs: each is inserted twice, as what is kept and as what lives, or not at all where its
--- idempotency key is taken. A run with a worker that holds a lease is born claimed, in epoch 1.
--- Locks: none but the new rows. Index: instance_pkey, instance_by_idempotency_key, active_pkey.
+-- idempotency key is taken. A run with a worker that holds a lease is born claimed, in epoch 1, unless a
+-- limit on how many are held concerns it.
+-- Locks: none but the new rows. Index: instance_pkey, instance_by_idempotency_key, active_pkey,
+-- running_limit_pkey.
 WITH given AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::integer[], $6::jsonb[], $7::jsonb[],
@@ -18,6 +20,13 @@ WITH given AS (
     LEFT JOIN forktex_flow.worker
         ON worker.worker_id = given.wanted_worker_id
         AND worker.retired_at IS NULL AND worker.lease_until > now()
+        AND NOT (
+            (SELECT EXISTS (SELECT FROM forktex_flow.running_limit)) AND EXISTS (
+                SELECT FROM forktex_flow.running_limit AS concern
+                WHERE concern.namespace IN ('', given.namespace)
+                  AND concern.workflow_name IN ('', given.workflow_name)
+            )
+        )
 ), inserted AS (
     INSERT INTO forktex_flow.instance (
         instance_id, definition_id, namespace, workflow_name, workflow_version, status,
