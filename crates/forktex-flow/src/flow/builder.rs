@@ -220,16 +220,13 @@ impl FlowBuilder {
         });
         let database = Some(Database { db, is_owned });
         #[cfg(any(feature = "failpoints", feature = "planted-faults"))]
-        let store = self.watched(store);
+        let store = {
+            let watched = crate::store::watched::WatchedStore::new(store);
+            #[cfg(feature = "planted-faults")]
+            let watched = watched.planted(self.planted, &self.schema);
+            Arc::new(watched)
+        };
         Ok(self.assemble(declared, store, receiver, database, None))
-    }
-
-    #[cfg(any(feature = "failpoints", feature = "planted-faults"))]
-    fn watched(&self, store: Arc<PostgresStore>) -> Arc<dyn Backend> {
-        let watched = crate::store::watched::WatchedStore::new(store);
-        #[cfg(feature = "planted-faults")]
-        let watched = watched.planted(self.planted, &self.schema);
-        Arc::new(watched)
     }
 
     /// As [`build`](Self::build), on tables in memory.
