@@ -142,6 +142,19 @@ impl<'a> Arena<'a> {
         found.fetch_optional(&self.side).await.ok().flatten()
     }
 
+    /// How many runs a worker holds.
+    pub(crate) async fn holds(&self, worker: &str) -> i64 {
+        let held = sqlx::query_scalar(
+            "SELECT count(*) FROM forktex_flow.active
+             JOIN forktex_flow.worker USING (worker_id) WHERE worker_name = $1",
+        );
+        // Where the server is away there is nothing to count.
+        held.bind(worker)
+            .fetch_one(&self.side)
+            .await
+            .unwrap_or_default()
+    }
+
     /// Ends server processes that serve workers: the one named, or up to so many at random.
     pub(crate) async fn end_backends(&self, pid: Option<i32>, count: i32) {
         // Where the server is away there is nothing left to end.

@@ -189,9 +189,13 @@ impl Crew {
     }
 
     /// `SIGSTOP`.
-    pub(crate) fn freeze(&mut self, place: usize) {
-        self.note_blow([self.hands[place].name.clone()]);
+    pub(crate) fn freeze(&self, place: usize) {
         self.hands[place].send(Signal::STOP);
+    }
+
+    /// One that stays frozen past its lease loses what it holds.
+    pub(crate) fn note_blow_to(&mut self, place: usize) {
+        self.note_blow([self.hands[place].name.clone()]);
     }
 
     /// `SIGCONT` to all.

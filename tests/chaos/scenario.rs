@@ -55,6 +55,9 @@ const POINT_LIMIT: Duration = Duration::from_millis(2_500);
 
 /// How many workers there are at a time.
 const CREW: usize = 3;
+/// How many runs a worker is to hold when it is frozen, and how often that is tried.
+const RUNS_OF_A_ZOMBIE: i64 = 2;
+const FREEZES_MAX: u32 = 40;
 
 impl Scenario {
     pub(crate) const ALL: [Self; 10] = [
@@ -251,12 +254,28 @@ impl Murderer<'_, '_> {
     async fn zombie(&mut self) {
         let place = self.rng.usize(..self.arena.crew.len().max(1));
         if place < self.arena.crew.len() {
-            self.arena.crew.freeze(place);
+            self.freeze_at_work(place).await;
             let over = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
             self.pause(over + 300, over + 1_200).await;
             self.arena.crew.thaw();
         }
         self.pause(300, 600).await;
+    }
+
+    /// A zombie is of no use that has nothing to write when it wakes up: one that holds no run goes on,
+    /// and is frozen again a little later.
+    async fn freeze_at_work(&mut self, place: usize) {
+        for _ in 0..FREEZES_MAX {
+            self.arena.crew.freeze(place);
+            let name = self.arena.crew.names().swap_remove(place);
+            if self.arena.holds(&name).await >= RUNS_OF_A_ZOMBIE {
+                break;
+            }
+            self.arena.crew.thaw();
+            self.pause(3, 20).await;
+        }
+        self.arena.crew.freeze(place);
+        self.arena.crew.note_blow_to(place);
     }
 
     async fn leader(&mut self) -> Outcome<()> {
