@@ -255,8 +255,12 @@ impl Murderer<'_, '_> {
         let place = self.rng.usize(..self.arena.crew.len().max(1));
         if place < self.arena.crew.len() {
             self.freeze_at_work(place).await;
-            let over = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
-            self.pause(over + 300, over + 1_200).await;
+            if self.rng.bool() {
+                self.until_lost(place).await;
+            } else {
+                let over = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
+                self.pause(over + 300, over + 1_200).await;
+            }
             self.arena.crew.thaw();
         }
         self.pause(300, 600).await;
@@ -276,6 +280,16 @@ impl Murderer<'_, '_> {
         }
         self.arena.crew.freeze(place);
         self.arena.crew.note_blow_to(place);
+    }
+
+    /// A moment after what a frozen worker held was taken from it: the others are just about to have it.
+    async fn until_lost(&mut self, place: usize) {
+        let name = self.arena.crew.names().swap_remove(place);
+        let limit = Instant::now() + LEASE * 3;
+        while self.arena.holds(&name).await > 0 && Instant::now() < limit {
+            self.pause(1, 5).await;
+        }
+        self.pause(0, 40).await;
     }
 
     async fn leader(&mut self) -> Outcome<()> {
