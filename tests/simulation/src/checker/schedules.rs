@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Runs that the clock started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use forktex_flow::CatchUp;
 use forktex_flow::simulation::RunRecord;
-use forktex_flow::{Overlap, ScheduleInfo};
+use forktex_flow::{InstanceId, Overlap, ScheduleInfo};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Findings, Guarantee};
-use crate::history::History;
+use crate::history::{Answer, History, Request};
 
 /// How far ticks are apart.
 const PERIOD_SECONDS: i64 = 4;
 
 pub(super) fn check(history: &History, findings: &mut Findings) {
+    let by_hand = fired_by_hand(history);
     for schedule in &history.schedules {
         let mut by_tick: BTreeMap<OffsetDateTime, Vec<&RunRecord>> = BTreeMap::new();
         for run in &history.runs {
             if run.instance.workflow_name == schedule.workflow_name
                 && run.instance.triggered_by == "schedule"
+                && !by_hand.contains(&run.instance.instance_id)
                 && let Some(tick) = tick(run)
             {
                 by_tick.entry(tick).or_default().push(run);
@@ -36,7 +38,18 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     }
 }
 
-/// The tick of a run; none of one that was fired by hand.
+/// Runs that callers know to have fired by hand, which may be at the very time of a tick.
+fn fired_by_hand(history: &History) -> HashSet<InstanceId> {
+    let fired = history
+        .requests()
+        .filter_map(|(_, request, answer)| match (request, answer) {
+            (Request::FireNow { .. }, Some((_, Answer::Done(run)))) => *run,
+            _ => None,
+        });
+    fired.collect()
+}
+
+/// The tick of a run; none of one that was fired by hand between ticks.
 pub(super) fn tick(run: &RunRecord) -> Option<OffsetDateTime> {
     let text = run.instance.metadata.get("scheduled_for")?.as_str()?;
     let tick = OffsetDateTime::parse(text, &Rfc3339).ok()?;
