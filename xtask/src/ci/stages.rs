@@ -179,14 +179,14 @@ pub(super) fn examples(workspace: &Workspace) -> Result<Outcome, Error> {
 const CHAOS: [&[&str]; 5] = [
     &["--scenario", "points,server,proxy,leader,upgrade"],
     &["--scenario", "zombies,workers,backends,pooler,mix"],
-    &["--planted", "unfenced-write", "--rounds", "8"],
+    &["--planted", "unfenced-write", "--rounds", "20"],
     &[
         "--planted",
         "checkpoint-outside-transaction",
         "--rounds",
         "3",
     ],
-    &["--planted", "signal-consumed-first", "--rounds", "8"],
+    &["--planted", "signal-consumed-first", "--rounds", "20"],
 ];
 
 pub(super) fn chaos(workspace: &Workspace) -> Result<Outcome, Error> {
