@@ -420,9 +420,14 @@ pub(crate) trait Store:
     /// Makes the runs of dead workers ready. Returns how many.
     async fn release_lost(&self) -> Result<u64, DbError>;
 
-    /// Hands back, uncounted, what the tables give to the worker and is not among `held`. Returns how
-    /// many.
-    async fn release_unheld(&self, worker: WorkerId, held: &[InstanceId]) -> Result<u64, DbError>;
+    /// Hands back, uncounted, what the tables give to the worker and is not among `held`: a run that it
+    /// still holds under an earlier epoch, the claim of whose present one it never heard of, is. Returns
+    /// how many.
+    async fn release_unheld(
+        &self,
+        worker: WorkerId,
+        held: &[(InstanceId, Epoch)],
+    ) -> Result<u64, DbError>;
 
     /// Commits the checkpoints in one statement, one answer each. `None` where a checkpoint was
     /// passed over and must be committed by [`commit_alone`](Self::commit_alone).

@@ -177,7 +177,11 @@ impl Store for StoreOnLine {
         })
     }
 
-    async fn release_unheld(&self, worker: WorkerId, held: &[InstanceId]) -> Result<u64, DbError> {
+    async fn release_unheld(
+        &self,
+        worker: WorkerId,
+        held: &[(InstanceId, Epoch)],
+    ) -> Result<u64, DbError> {
         passed!(
             self,
             "release_unheld",

@@ -405,9 +405,13 @@ impl Store for MemoryStore {
         Ok(0)
     }
 
-    async fn release_unheld(&self, worker: WorkerId, held: &[InstanceId]) -> Result<u64, DbError> {
+    async fn release_unheld(
+        &self,
+        worker: WorkerId,
+        held: &[(InstanceId, Epoch)],
+    ) -> Result<u64, DbError> {
         Ok(self.change().release(
-            |run| run.owner() == Some(worker) && !held.contains(&run.instance_id),
+            |run| run.owner() == Some(worker) && !held.contains(&(run.instance_id, run.epoch)),
             false,
         ))
     }

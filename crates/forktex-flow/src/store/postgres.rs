@@ -220,10 +220,15 @@ impl Store for PostgresStore {
         Ok(released.unsigned_abs())
     }
 
-    async fn release_unheld(&self, worker: WorkerId, held: &[InstanceId]) -> Result<u64, DbError> {
+    async fn release_unheld(
+        &self,
+        worker: WorkerId,
+        held: &[(InstanceId, Epoch)],
+    ) -> Result<u64, DbError> {
         let done = sqlx::query(self.statements.release_unheld_runs.clone())
             .bind(worker.0)
-            .bind(uuids(held))
+            .bind(held.iter().map(|(run, _)| run.0).collect::<Vec<_>>())
+            .bind(held.iter().map(|(_, epoch)| epoch.0).collect::<Vec<_>>())
             .execute(self.db.pool())
             .await?;
         Ok(done.rows_affected())

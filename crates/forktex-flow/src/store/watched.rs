@@ -230,7 +230,7 @@ hand_on! {
     async fn claim_within_limits(&self, request: &ClaimRequest<'_>) -> Result<Claims, DbError>;
     async fn wake_due(&self) -> Result<Woken, DbError>;
     async fn release_lost(&self) -> Result<u64, DbError>;
-    async fn release_unheld(&self, worker: WorkerId, held: &[InstanceId]) -> Result<u64, DbError>;
+    async fn release_unheld(&self, worker: WorkerId, held: &[(InstanceId, Epoch)]) -> Result<u64, DbError>;
     async fn hand_back(&self, instance: InstanceId, epoch: Epoch, on: &RestsOn, delay: Duration) -> Result<(), DbError>;
     async fn cancel(&self, instance: InstanceId, reason: &str, grace: Duration) -> Result<Cancelled, DbError>;
     async fn end_overdue_cancellations(&self) -> Result<Vec<InstanceId>, DbError>;

@@ -166,7 +166,7 @@ async fn fill(
     if shared.must_reconcile.swap(false, Ordering::Relaxed) {
         let released = shared
             .store
-            .release_unheld(incarnation.worker_id, &incarnation.instances())
+            .release_unheld(incarnation.worker_id, &incarnation.holdings())
             .await?;
         tracing::debug!(
             released,

@@ -95,9 +95,12 @@ impl Incarnation {
         }
     }
 
-    /// The runs that are held now.
-    pub(super) fn instances(&self) -> Vec<InstanceId> {
-        self.held().keys().copied().collect()
+    /// The runs that are held now, and under which epochs.
+    pub(super) fn holdings(&self) -> Vec<(InstanceId, Epoch)> {
+        let held = self.held();
+        held.iter()
+            .map(|(run, (epoch, _))| (*run, *epoch))
+            .collect()
     }
 
     /// Tells a run that its cancellation was asked for.
