@@ -8,11 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection, PgConnection, PgPool, Postgres};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::cipher::ColumnCipher;
+use crate::connection::{Connection, Warm};
 use crate::error::{Awaited, DbError};
 use crate::options::DbOptions;
 use crate::page::CursorKey;
@@ -35,6 +35,7 @@ struct Shared {
     statement_timeout: Option<Duration>,
     cipher: Option<Arc<dyn ColumnCipher>>,
     cursor_key: Option<CursorKey>,
+    warm: Arc<Warm>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -95,6 +96,7 @@ impl Db {
                     .filter(|_| options.pooled_by_proxy),
                 cipher: options.cipher,
                 cursor_key: options.cursor_key,
+                warm: Arc::default(),
             }),
         })
     }
@@ -114,6 +116,7 @@ impl Db {
                 statement_timeout: None,
                 cipher: None,
                 cursor_key: None,
+                warm: Arc::default(),
             }),
         }
     }
@@ -135,6 +138,7 @@ impl Db {
     /// # Cancellation
     /// The pool stays closed to new callers; connections in use close when they come back.
     pub async fn close(&self) {
+        self.shared.warm.clear();
         if self.shared.ownership == Ownership::Owned {
             self.shared.pool.close().await;
         }
@@ -241,10 +245,36 @@ impl Db {
         TransactionOptions::new(self.clone()).retrying(retries)
     }
 
-    /// Takes a connection, and tells a busy pool from a server that is gone.
-    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, DbError> {
-        let pool = &self.shared.pool;
-        pool.acquire().await.map_err(|error| {
+    /// Takes a connection for several statements outside a transaction, each committed by itself. Waits for
+    /// one where all are in use.
+    ///
+    /// Behind a pooler in transaction mode, where each statement may come to another session, use a
+    /// [`transaction`](Self::transaction).
+    ///
+    /// # Errors
+    /// [`DbError::Timeout`] or [`DbError::Unavailable`] when none could be had.
+    ///
+    /// # Cancellation
+    /// Safe.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use forktex_db::{Db, DbError, sqlx};
+    /// # async fn example(db: Db) -> Result<(), DbError> {
+    /// let mut connection = db.connection().await?;
+    /// for place in [1, 2] {
+    ///     sqlx::query("UPDATE shop.stock SET counted_at = now() WHERE place = $1")
+    ///         .bind(place)
+    ///         .execute(&mut *connection)
+    ///         .await?;
+    /// }
+    /// connection.give_back();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connection(&self) -> Result<Connection, DbError> {
+        Connection::take(self).await.map_err(|error| {
+            let pool = &self.shared.pool;
             // The pool keeps on trying while the server refuses connections, and then reports a
             // time-out. If it could not even fill up, the server is the cause, not the load.
             let server_is_gone = matches!(error, sqlx::Error::PoolTimedOut)
@@ -255,6 +285,11 @@ impl Db {
             }
             self.error(error)
         })
+    }
+
+    /// The connections that are kept for the next statement.
+    pub(crate) fn warm(&self) -> &Arc<Warm> {
+        &self.shared.warm
     }
 
     /// Sorts a driver error, and names the server in it.

@@ -50,6 +50,7 @@
 extern crate self as forktex_db;
 
 mod cipher;
+mod connection;
 mod db;
 mod error;
 mod filter;
@@ -73,6 +74,7 @@ mod value;
 pub mod __private;
 
 pub use crate::cipher::{CipherError, CipherErrorKind, ColumnCipher, Place, Preparation};
+pub use crate::connection::Connection;
 pub use crate::db::Db;
 pub use crate::error::{Awaited, DbError, Retryable, SqlState};
 pub use crate::filter::{

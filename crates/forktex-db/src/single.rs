@@ -7,14 +7,15 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{AssertSqlSafe, Either, Execute, Executor, PgConnection, Postgres, SqlStr};
 
+use crate::connection::Connection;
 use crate::db::Db;
 use crate::error::DbError;
 use crate::transaction::{Settings, Transaction, begin_statement};
 
 /// Where one statement runs: `sqlx::query(..).execute(db.single())`.
 ///
-/// Where the server is reached directly, that is a connection of the pool, and costs nothing more. Behind a
-/// pooler in transaction mode the statement has a transaction to itself, so that its two halves come to one
+/// Where the server is reached directly, that is a connection of the pool, and costs nothing more; the answers
+/// are gathered before the first is seen, so that the connection is free at once. Behind a pooler in transaction mode the statement has a transaction to itself, so that its two halves come to one
 /// server connection; that is two round trips more.
 #[derive(Debug)]
 pub struct Single<'c> {
@@ -92,10 +93,16 @@ impl<'c> Executor<'c> for Single<'c> {
             };
             return stream::once(answers).try_flatten().boxed();
         }
-        match self.own {
-            Some(connection) => connection.fetch_many(query),
-            None => self.db.pool().fetch_many(query),
+        if let Some(connection) = self.own {
+            return connection.fetch_many(query);
         }
+        let answers = async move {
+            let mut connection = Connection::take(self.db).await?;
+            let answers: Answers = connection.fetch_many(query).try_collect().await?;
+            connection.give_back();
+            Ok::<_, sqlx::Error>(stream::iter(answers.into_iter().map(Ok)))
+        };
+        stream::once(answers).try_flatten().boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -112,10 +119,15 @@ impl<'c> Executor<'c> for Single<'c> {
                 Ok(answers.into_iter().find_map(Either::right))
             });
         }
-        match self.own {
-            Some(connection) => connection.fetch_optional(query),
-            None => self.db.pool().fetch_optional(query),
+        if let Some(connection) = self.own {
+            return connection.fetch_optional(query);
         }
+        Box::pin(async move {
+            let mut connection = Connection::take(self.db).await?;
+            let answer = connection.fetch_optional(query).await?;
+            connection.give_back();
+            Ok(answer)
+        })
     }
 
     fn prepare_with<'e>(

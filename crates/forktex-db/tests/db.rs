@@ -14,6 +14,8 @@ mod errors;
 mod filters;
 #[path = "db/hooks.rs"]
 mod hooks;
+#[path = "db/kept_connections.rs"]
+mod kept_connections;
 #[path = "db/locks.rs"]
 mod locks;
 #[path = "db/migrations.rs"]

@@ -8,37 +8,35 @@
 
 use std::fmt;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Executor, PgConnection, Postgres};
+use sqlx::{Executor, PgConnection};
 
+use crate::connection::Connection;
 use crate::error::DbError;
 
 pub(crate) struct ConnectionGuard {
-    connection: PoolConnection<Postgres>,
-    fate: Fate,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    Close,
-    Reuse,
+    /// There until it is settled.
+    connection: Option<Connection>,
 }
 
 impl ConnectionGuard {
-    pub(crate) fn new(connection: PoolConnection<Postgres>) -> Self {
+    pub(crate) fn new(connection: Connection) -> Self {
         Self {
-            connection,
-            fate: Fate::Close,
+            connection: Some(connection),
         }
     }
 
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
-        &mut self.connection
+        match &mut self.connection {
+            Some(connection) => connection,
+            None => unreachable!("only `settle` takes it, and the guard with it"),
+        }
     }
 
-    /// Lets the connection go back to the pool: the server has confirmed that nothing is left on it.
+    /// Gives the connection back: the server has confirmed that nothing is left on it.
     pub(crate) fn settle(mut self) {
-        self.fate = Fate::Reuse;
+        if let Some(connection) = self.connection.take() {
+            connection.give_back();
+        }
     }
 
     /// Rolls back and lets the connection go back to the pool; closes it if that fails.
@@ -64,11 +62,11 @@ impl ConnectionGuard {
 
     /// Runs a statement that ends the transaction.
     async fn finish_with(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
-        let first = self.connection.execute(statement).await;
+        let first = self.connection().execute(statement).await;
         // If the future of an earlier statement was dropped, its error is only read now, and the
         // driver reports it in place of sending this statement. The second try sends it.
         if matches!(first, Err(sqlx::Error::Database(_))) {
-            self.connection.execute(statement).await?;
+            self.connection().execute(statement).await?;
         } else {
             first?;
         }
@@ -78,8 +76,8 @@ impl ConnectionGuard {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        if self.fate == Fate::Close {
-            self.connection.close_on_drop();
+        if let Some(connection) = &mut self.connection {
+            connection.close_on_drop();
         }
     }
 }
@@ -87,7 +85,7 @@ impl Drop for ConnectionGuard {
 impl fmt::Debug for ConnectionGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionGuard")
-            .field("fate", &self.fate)
+            .field("is_settled", &self.connection.is_none())
             .finish_non_exhaustive()
     }
 }

@@ -17,7 +17,7 @@ use crate::worker::{Announcer, WorkerHandle};
 /// How many notices may wait; more are left to polling.
 const NOTICES_MAX: usize = 10_000;
 
-/// The shortest time between two statements that send notices.
+/// The shortest time between two statements that send notices of a lane in which they come in numbers.
 const NOTICE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long listening rests after its connection broke.
@@ -62,12 +62,14 @@ impl Background {
         stop: CancellationToken,
         local: Arc<RwLock<Option<WorkerHandle>>>,
         notices: Notices,
-        queue: mpsc::Receiver<Notice>,
-        sender: Arc<dyn NoticeSender>,
+        lanes: [mpsc::Receiver<Notice>; 2],
+        sender: &Arc<dyn NoticeSender>,
         receiver: Option<Box<dyn NoticeReceiver>>,
         access: Arc<Access>,
     ) -> Self {
-        spawn(&stop, send_notices(queue, sender));
+        for lane in lanes {
+            spawn(&stop, send_notices(lane, Arc::clone(sender)));
+        }
         if let Some(receiver) = receiver {
             spawn(&stop, receive_notices(receiver, Arc::clone(&access), local));
         }
@@ -89,19 +91,28 @@ fn spawn<F: Future<Output: Send> + Send + 'static>(stop: &CancellationToken, tas
     tokio::spawn(async move { stop.run_until_cancelled(task).await.map(drop) });
 }
 
-/// Where notices are handed in; never waits.
+/// Where notices are handed in; never waits. What sets workers to work has a lane of its own: it is not
+/// to wait because the end of another run was just told.
 #[derive(Clone)]
-pub(super) struct Notices(mpsc::Sender<Notice>);
+pub(super) struct Notices {
+    work: mpsc::Sender<Notice>,
+    news: mpsc::Sender<Notice>,
+}
 
 impl Notices {
-    pub(super) fn channel() -> (Self, mpsc::Receiver<Notice>) {
-        let (sender, receiver) = mpsc::channel(NOTICES_MAX);
-        (Self(sender), receiver)
+    pub(super) fn channel() -> (Self, [mpsc::Receiver<Notice>; 2]) {
+        let (work, work_lane) = mpsc::channel(NOTICES_MAX);
+        let (news, news_lane) = mpsc::channel(NOTICES_MAX);
+        (Self { work, news }, [work_lane, news_lane])
     }
 
     pub(super) fn send(&self, notice: Notice) {
+        let lane = match notice {
+            Notice::Ready | Notice::Message | Notice::Cancelling(_) => &self.work,
+            Notice::Ended(_) | Notice::Progress(_) => &self.news,
+        };
         // A full queue is no fault: whoever waits looks once a second.
-        let _ = self.0.try_send(notice);
+        let _ = lane.try_send(notice);
     }
 }
 
@@ -141,7 +152,9 @@ async fn send_notices(mut queue: mpsc::Receiver<Notice>, sender: Arc<dyn NoticeS
         if let Err(error) = sender.send(&notices).await {
             tracing::debug!(%error, "notices were not sent; polling makes up for them");
         }
-        tokio::time::sleep(NOTICE_INTERVAL).await;
+        if notices.len() > 1 {
+            tokio::time::sleep(NOTICE_INTERVAL).await;
+        }
     }
 }
 

@@ -289,7 +289,7 @@ impl FlowBuilder {
         let catalog = Arc::new(Catalog::new(templates, self.resources.clone()));
         let registry = Arc::new(registry);
         let stop = CancellationToken::new();
-        let (notices, queue) = Notices::channel();
+        let (notices, lanes) = Notices::channel();
         let local: Arc<RwLock<Option<WorkerHandle>>> = Arc::default();
         let access = Arc::new(Access {
             store: Arc::clone(&store) as Arc<dyn Store>,
@@ -324,8 +324,8 @@ impl FlowBuilder {
             stop,
             Arc::clone(&local),
             notices,
-            queue,
-            Arc::clone(&store) as _,
+            lanes,
+            &(Arc::clone(&store) as _),
             receiver,
             Arc::clone(&access),
         );

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use forktex_db::DbError;
+use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{self, PgConnection, Row};
 use serde_json::Value;
@@ -21,8 +22,10 @@ impl PostgresStore {
         connection: &mut PgConnection,
         runs: &[NewRun],
     ) -> Result<HashMap<InstanceId, Started>, DbError> {
-        if runs.is_empty() {
-            return Ok(HashMap::new());
+        match runs {
+            [] => return Ok(HashMap::new()),
+            [run] => return self.insert_run(connection, run).await,
+            _ => {}
         }
         let column = |of: fn(&NewRun) -> &str| runs.iter().map(of).collect::<Vec<_>>();
         let inputs = runs
@@ -87,18 +90,35 @@ impl PostgresStore {
             )
             .fetch_all(connection)
             .await?;
-        rows.iter()
-            .map(|row| {
-                let started = if row.try_get("is_claimed")? {
-                    Started::Claimed {
-                        claimed_at: row.try_get("claimed_at")?,
-                    }
-                } else {
-                    Started::Ready
-                };
-                Ok((InstanceId(row.try_get("instance_id")?), started))
-            })
-            .collect()
+        rows.iter().map(started).collect()
+    }
+
+    /// The way of one start, without arrays.
+    async fn insert_run(
+        &self,
+        connection: &mut PgConnection,
+        run: &NewRun,
+    ) -> Result<HashMap<InstanceId, Started>, DbError> {
+        let birth = run.birth.as_ref();
+        let row = sqlx::query(self.statements.start_run.clone())
+            .bind(run.instance_id.0)
+            .bind(run.definition_id.0)
+            .bind(run.namespace.as_str())
+            .bind(run.workflow_name.as_str())
+            .bind(i32::try_from(run.version).unwrap_or(i32::MAX))
+            .bind(Json(self.sealing.input(run.instance_id, &run.input)?))
+            .bind(Json(&run.metadata))
+            .bind(run.triggered_by.as_str())
+            .bind(run.idempotency_key.as_deref())
+            .bind(run.priority)
+            .bind(run.worker_id.map(|worker| worker.0))
+            .bind(birth.map(|birth| birth.parent_id.0))
+            .bind(birth.map(|birth| birth.sibling_group.as_str()))
+            .bind(birth.is_some_and(|birth| birth.waits_for_turn))
+            .bind(run.deadline.map(microseconds))
+            .fetch_optional(connection)
+            .await?;
+        row.iter().map(started).collect()
     }
 
     /// The run that has the idempotency key of another. A sealed input is compared here: what is sealed
@@ -132,4 +152,16 @@ impl PostgresStore {
             is_same: is_same_version && is_same_input,
         })
     }
+}
+
+/// A run that was started.
+fn started(row: &PgRow) -> Result<(InstanceId, Started), DbError> {
+    let started = if row.try_get("is_claimed")? {
+        Started::Claimed {
+            claimed_at: row.try_get("claimed_at")?,
+        }
+    } else {
+        Started::Ready
+    };
+    Ok((InstanceId(row.try_get("instance_id")?), started))
 }

@@ -103,6 +103,7 @@ statements!(
     runtime_definitions_since,
     set_namespace_limit,
     set_running_limit,
+    start_run,
     start_runs,
     state_shapes,
     take_leadership,

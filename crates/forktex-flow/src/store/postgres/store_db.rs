@@ -3,9 +3,8 @@
 
 use std::ops::Deref;
 
-use forktex_db::sqlx::pool::PoolConnection;
-use forktex_db::sqlx::{PgConnection, Postgres};
-use forktex_db::{Db, DbError, Single, Transaction};
+use forktex_db::sqlx::PgConnection;
+use forktex_db::{Connection, Db, DbError, Single, Transaction};
 
 /// The database of a store.
 #[derive(Debug, Clone)]
@@ -22,7 +21,7 @@ impl StoreDb {
         if self.0.is_pooled_by_proxy() {
             return Ok(Several::Together(self.0.begin().await?));
         }
-        Ok(Several::Each(self.0.pool().acquire().await?))
+        Ok(Several::Each(self.0.connection().await?))
     }
 }
 
@@ -37,7 +36,7 @@ impl Deref for StoreDb {
 /// A connection on which several statements run.
 pub(super) enum Several {
     /// Each is committed by itself.
-    Each(PoolConnection<Postgres>),
+    Each(Connection),
     /// They share a transaction, as a pooler could send each to another server connection.
     Together(Transaction),
 }
@@ -53,7 +52,10 @@ impl Several {
     /// All that was done is committed.
     pub(super) async fn end(self) -> Result<(), DbError> {
         match self {
-            Self::Each(_) => Ok(()),
+            Self::Each(connection) => {
+                connection.give_back();
+                Ok(())
+            }
             Self::Together(transaction) => transaction.commit().await,
         }
     }
