@@ -13,6 +13,8 @@ mod errand;
 mod judge;
 #[path = "chaos/ledger.rs"]
 mod ledger;
+#[path = "chaos/office.rs"]
+mod office;
 #[path = "chaos/options.rs"]
 mod options;
 #[path = "chaos/round.rs"]

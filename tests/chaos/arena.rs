@@ -179,6 +179,9 @@ fn about(number: u32, about_signals: bool, has_two: bool) -> Vec<Errand> {
         version: 1,
         key: format!("{key}-{number}"),
     };
+    if !about_signals && number % 96 == 11 {
+        return vec![Errand::Office];
+    }
     match if about_signals { 2 } else { number % 12 } {
         0 => vec![Errand::Start(run("fan", "fan"))],
         1 => vec![Errand::Start(run("saga", "saga"))],

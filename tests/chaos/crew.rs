@@ -52,7 +52,11 @@ pub(crate) struct Hand {
     pub(crate) name: String,
     child: Child,
     pub(crate) born_at: Instant,
+    dies_when_it_stops: bool,
 }
+
+/// What a worker comes to only when it is asked to end.
+const AT_THE_STOP: [&str; 2] = ["remove_worker", "step_down"];
 
 impl Hand {
     fn send(&self, signal: Signal) {
@@ -61,6 +65,11 @@ impl Hand {
         if let Some(pid) = id.and_then(Pid::from_raw) {
             let _ = kill_process(pid, signal);
         }
+    }
+
+    /// Whether it must be asked to end, so that it dies where it is to.
+    pub(crate) fn dies_when_it_stops(&self) -> bool {
+        self.dies_when_it_stops
     }
 
     fn is_dead(&mut self) -> bool {
@@ -109,6 +118,10 @@ impl Crew {
     pub(crate) fn hire(&mut self, mut orders: Orders) -> io::Result<()> {
         self.born += 1;
         orders.name = format!("w{}", self.born);
+        let dies_when_it_stops = orders.dies_at.as_ref().is_some_and(|(point, _)| {
+            let method = point.split_once('.').map(|(_, method)| method);
+            method.is_some_and(|method| AT_THE_STOP.contains(&method))
+        });
         let text = serde_json::to_string(&orders).map_err(io::Error::other)?;
         let mut child = Command::new(std::env::current_exe()?)
             .args(["work", &text])
@@ -138,6 +151,7 @@ impl Crew {
             name: orders.name,
             child,
             born_at: Instant::now(),
+            dies_when_it_stops,
         });
         Ok(())
     }

@@ -10,7 +10,9 @@ use forktex::flow::prelude::*;
 use forktex::flow::{CancelError, FlowError, PauseError, SignalError, StartError};
 use serde::{Deserialize, Serialize};
 
+use crate::arena::Outcome;
 use crate::ledger::patiently;
+use crate::office;
 use crate::workload::{Word, journey};
 
 /// What somebody wants of the flow. The key names the run.
@@ -31,6 +33,8 @@ pub(crate) enum Errand {
     Hold(Wanted),
     /// Read it, its history, and the lists.
     Look(Wanted),
+    /// Do what operators and tenants do.
+    Office,
 }
 
 /// A run, by its workflow and its key.
@@ -106,7 +110,7 @@ impl Runner {
         }
     }
 
-    async fn do_errand(&self, number: i64, errand: &Errand) -> Result<(), FlowError> {
+    async fn do_errand(&self, number: i64, errand: &Errand) -> Outcome<()> {
         match errand {
             Errand::Start(wanted) => {
                 let run = self.start(wanted).await?;
@@ -179,6 +183,7 @@ impl Runner {
                 runs.summary().await?;
                 self.flow.schedules().await?;
             }
+            Errand::Office => office::work(&self.flow, &self.db, number).await?,
         }
         Ok(())
     }

@@ -66,6 +66,7 @@ const CHECKS: [Check; 17] = [
                     WHEN 'chaos.saga' THEN status = 'failed'
                         OR (status = 'cancelled' AND idempotency_key LIKE 'undo%')
                     WHEN 'chaos.bear' THEN status = 'cancelled'
+                    WHEN 'chaos.chick' THEN status IN ('failed', 'cancelled')
                     ELSE status = 'completed' END",
         broken_by: "UPDATE forktex_flow.instance SET workflow_name = 'chaos.saga'
                     WHERE instance_id = (SELECT instance_id FROM forktex_flow.instance

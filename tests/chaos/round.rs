@@ -205,7 +205,13 @@ impl Round {
         let mut plan: Vec<(String, u32)> = points
             .into_iter()
             .map(|point| {
-                let time = if rng.bool() { 1 } else { rng.u32(2..=20) };
+                // Where none has died yet, workers may come seldom.
+                let is_new = locked(coverage).of(point).died == 0;
+                let time = if is_new || rng.bool() {
+                    1
+                } else {
+                    rng.u32(2..=20)
+                };
                 (point.to_owned(), time)
             })
             .collect();

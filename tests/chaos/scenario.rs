@@ -309,13 +309,14 @@ impl Murderer<'_, '_> {
     async fn points(&mut self) -> Outcome<()> {
         while Instant::now() < self.until {
             self.arena.crew.bury();
-            if self
-                .arena
-                .crew
-                .oldest()
-                .is_some_and(|hand| hand.born_at.elapsed() > POINT_LIMIT)
+            if let Some(hand) = self.arena.crew.oldest()
+                && hand.born_at.elapsed() > POINT_LIMIT
             {
-                self.arena.crew.kill(0).await;
+                if hand.dies_when_it_stops() {
+                    self.arena.crew.dismiss(0).await;
+                } else {
+                    self.arena.crew.kill(0).await;
+                }
             }
             while self.arena.crew.len() < CREW {
                 let dies_at = self.plan.pop();

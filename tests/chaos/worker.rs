@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::errand::Runner;
 use crate::ledger::{Ledger, side_pool};
+use crate::office::{self, Yearly};
 use crate::workload::{LineTwo, Tick};
 
 /// What a worker is told on its command line.
@@ -117,6 +118,8 @@ async fn build(orders: &Orders, db: &Db) -> Result<Flow, String> {
         .lease(LEASE)
         .drain_timeout(Duration::from_secs(5))
         .register::<Tick>()
+        .register::<Yearly>()
+        .retention(office::retention())
         .resource(ledger);
     if orders.release == Release::New {
         builder = builder.register::<LineTwo>();

@@ -50,7 +50,11 @@ const WORK: Duration = Duration::from_millis(10);
 
 /// The attempts of each step: no murder uses them up.
 #[step(max_attempts = 40, backoff = ["20ms"])]
-async fn note(ctx: &Ctx, _state: &Journey, ledger: Resource<Ledger>) -> StepResult<JourneyUpdate> {
+pub(crate) async fn note(
+    ctx: &Ctx,
+    _state: &Journey,
+    ledger: Resource<Ledger>,
+) -> StepResult<JourneyUpdate> {
     let token = ledger.note(ctx).await?;
     tokio::time::sleep(WORK).await;
     Ok(Journey::update().trail([token]))
