@@ -21,12 +21,12 @@ const KEEP: Duration = Duration::from_millis(50);
 /// After so long a connection passes through the pool, which sees to its age and its health.
 const RETURN_AFTER: Duration = Duration::from_secs(5);
 
-/// A connection of the pool, for several statements outside a transaction: [`Db::connection`].
+/// A connection of the pool.
 ///
-/// Run statements on it by `&mut *connection`. [Given back](Self::give_back), it is at hand for the next
+/// [Given back](Self::give_back), it is at hand for the next
 /// statement. Dropped, it goes back to the pool, which checks it by a round trip first: right after an
 /// error, or where the future of a statement was dropped.
-pub struct Connection {
+pub(crate) struct Connection {
     pooled: PoolConnection<Postgres>,
     taken_at: Instant,
     db: Db,
@@ -48,7 +48,7 @@ impl Connection {
     }
 
     /// Gives it back after statements that went well, for whoever needs one next. Costs no round trip.
-    pub fn give_back(self) {
+    pub(crate) fn give_back(self) {
         let pool = self.db.pool();
         // Whoever waits for a connection of the pool must not wait for one that is kept.
         let is_scarce = pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections();

@@ -16,6 +16,7 @@ use crate::connection::{Connection, Warm};
 use crate::error::{Awaited, DbError};
 use crate::options::DbOptions;
 use crate::page::CursorKey;
+use crate::single::Session;
 use crate::transaction::{Isolation, RetryingTransaction, Transaction, TransactionOptions};
 use crate::url::{DatabaseUrl, server_address};
 
@@ -122,7 +123,7 @@ impl Db {
     }
 
     /// The pool, for statements outside a transaction: `sqlx::query(..).execute(db.pool())`. Behind a
-    /// pooler in transaction mode, [`single`](Self::single) is the way for them.
+    /// pooler in transaction mode, [`single`](crate::Singly::single) is the way for them.
     ///
     /// Start transactions with [`transaction`](Self::transaction), not with the pool's own `begin`:
     /// when its future is dropped midway, that can put a connection back that is still inside a
@@ -245,11 +246,9 @@ impl Db {
         TransactionOptions::new(self.clone()).retrying(retries)
     }
 
-    /// Takes a connection for several statements outside a transaction, each committed by itself. Waits for
-    /// one where all are in use.
-    ///
-    /// Behind a pooler in transaction mode, where each statement may come to another session, use a
-    /// [`transaction`](Self::transaction).
+    /// A connection for several statements outside a transaction of which each is committed by itself: see
+    /// [`Session`]. Waits for one where all are in use. For one statement there is
+    /// [`single`](crate::Singly::single).
     ///
     /// # Errors
     /// [`DbError::Timeout`] or [`DbError::Unavailable`] when none could be had.
@@ -261,18 +260,23 @@ impl Db {
     /// ```no_run
     /// # use forktex_db::{Db, DbError, sqlx};
     /// # async fn example(db: Db) -> Result<(), DbError> {
-    /// let mut connection = db.connection().await?;
+    /// let mut session = db.session().await?;
     /// for place in [1, 2] {
     ///     sqlx::query("UPDATE shop.stock SET counted_at = now() WHERE place = $1")
     ///         .bind(place)
-    ///         .execute(&mut *connection)
+    ///         .execute(session.connection())
     ///         .await?;
     /// }
-    /// connection.give_back();
+    /// session.end().await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn connection(&self) -> Result<Connection, DbError> {
+    pub async fn session(&self) -> Result<Session, DbError> {
+        Session::open(self).await
+    }
+
+    /// Takes a connection, and tells a busy pool from a server that is gone.
+    pub(crate) async fn acquire(&self) -> Result<Connection, DbError> {
         Connection::take(self).await.map_err(|error| {
             let pool = &self.shared.pool;
             // The pool keeps on trying while the server refuses connections, and then reports a

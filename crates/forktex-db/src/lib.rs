@@ -74,7 +74,6 @@ mod value;
 pub mod __private;
 
 pub use crate::cipher::{CipherError, CipherErrorKind, ColumnCipher, Place, Preparation};
-pub use crate::connection::Connection;
 pub use crate::db::Db;
 pub use crate::error::{Awaited, DbError, Retryable, SqlState};
 pub use crate::filter::{
@@ -92,7 +91,7 @@ pub use crate::options::DbOptions;
 pub use crate::page::{Cursor, CursorError, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
 pub use crate::repository::{LIST_ROWS_MAX, Repository};
 pub use crate::schema_check::{SchemaFinding, SchemaProblem, SchemaReport};
-pub use crate::single::Single;
+pub use crate::single::{Session, Single, Singly};
 pub use crate::sort::{Direction, SORT_COLUMNS_MAX, Sort};
 pub use crate::tenant::{OrgTransaction, UnscopedTransaction, create_table, row_security};
 pub use crate::transaction::{Isolation, RetryingTransaction, Transaction, TransactionOptions};

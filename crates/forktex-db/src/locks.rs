@@ -129,7 +129,7 @@ impl Db {
 
 impl AdvisoryLock {
     async fn prepare(db: &Db, key: LockKey) -> Result<Self, DbError> {
-        let mut guard = ConnectionGuard::new(db.connection().await?);
+        let mut guard = ConnectionGuard::new(db.acquire().await?);
         if db.is_pooled_by_proxy() {
             let begun = guard.connection().execute(BEGIN_FOR_LOCK).await;
             begun.map_err(|error| db.error(error))?;

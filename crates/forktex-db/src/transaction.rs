@@ -66,7 +66,7 @@ impl Transaction {
     pub(crate) async fn begin(db: &Db, settings: &Settings) -> Result<Self, DbError> {
         let statement = begin_statement(settings, db);
         // From here on the guard closes the connection unless the transaction is seen to end.
-        let mut guard = ConnectionGuard::new(db.connection().await?);
+        let mut guard = ConnectionGuard::new(db.acquire().await?);
         guard
             .connection()
             .execute(sqlx::AssertSqlSafe(statement))

@@ -17,9 +17,18 @@ enum Selection {
     All,
 }
 
-/// The sets of all packages that have features.
+/// What a service may turn on beside us: a feature of the driver adds to its traits.
+const BESIDE: (&str, &str) = ("forktex-db", "sqlx/macros");
+
+/// The sets of all packages that have features, and the one of a service that uses the driver's macros.
 pub(super) fn of(packages: &[Package]) -> Vec<FeatureSet> {
-    packages.iter().flat_map(of_package).collect()
+    let (package, feature) = BESIDE;
+    let beside = FeatureSet {
+        package: package.to_owned(),
+        selection: Selection::One(feature.to_owned()),
+    };
+    let sets = packages.iter().flat_map(of_package);
+    sets.chain([beside]).collect()
 }
 
 fn of_package(package: &Package) -> Vec<FeatureSet> {

@@ -3,20 +3,21 @@
 
 use std::time::Duration;
 
-use forktex_db::{Connection, Db, DbError, sqlx};
+use forktex_db::{Db, DbError, Session, Singly as _, sqlx};
 
 use crate::setup::{DEADLINE, Notes, is_behind_pooler, options};
 
-async fn backend_of(connection: &mut Connection) -> i32 {
+async fn backend_of(session: &mut Session) -> i32 {
     sqlx::query_scalar("SELECT pg_backend_pid()")
-        .fetch_one(&mut **connection)
+        .fetch_one(session.connection())
         .await
         .unwrap()
 }
 
 async fn backend(db: &Db) -> i32 {
     sqlx::query_scalar("SELECT pg_backend_pid()")
-        .fetch_one(db.single())
+        .single(db)
+        .fetch_one()
         .await
         .unwrap()
 }
@@ -33,14 +34,11 @@ async fn the_connection_that_was_given_back_last_is_the_next_one() {
     }
     let notes = Notes::create().await;
     let db = &notes.another(options().max_connections(8)).await;
-    let (mut first, mut second) = (
-        db.connection().await.unwrap(),
-        db.connection().await.unwrap(),
-    );
+    let (mut first, mut second) = (db.session().await.unwrap(), db.session().await.unwrap());
     let (first_backend, second_backend) =
         (backend_of(&mut first).await, backend_of(&mut second).await);
-    second.give_back();
-    first.give_back();
+    second.end().await.unwrap();
+    first.end().await.unwrap();
     for _ in 0..20 {
         assert_eq!(backend(db).await, first_backend);
     }
@@ -61,9 +59,11 @@ async fn what_nobody_takes_goes_back_to_the_pool() {
     let db = &notes.another(options().max_connections(4)).await;
     let mut taken = Vec::new();
     for _ in 0..3 {
-        taken.push(db.connection().await.unwrap());
+        taken.push(db.session().await.unwrap());
     }
-    taken.into_iter().for_each(Connection::give_back);
+    for session in taken {
+        session.end().await.unwrap();
+    }
     assert!(db.pool().num_idle() < 3);
     in_time(async {
         while db.pool().num_idle() < 3 {
@@ -104,7 +104,8 @@ async fn a_connection_after_an_error_is_not_kept() {
     let db = &notes.another(options().max_connections(2)).await;
     let before = backend(db).await;
     let killed = sqlx::query("SELECT pg_terminate_backend(pg_backend_pid())")
-        .execute(db.single())
+        .single(db)
+        .execute()
         .await;
     assert!(killed.is_err());
     assert_ne!(backend(db).await, before);
@@ -117,7 +118,7 @@ async fn closing_waits_for_no_connection_that_is_kept() {
     backend(&db).await;
     in_time(db.close()).await;
     assert_eq!(db.pool().size(), 0);
-    assert!(db.connection().await.is_err());
+    assert!(db.session().await.is_err());
 }
 
 #[test]

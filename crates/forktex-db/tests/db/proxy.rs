@@ -5,7 +5,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use forktex_db::{Db, DbError, DbOptions, LockKey, Migration, Migrator, Transaction, sqlx};
+use forktex_db::{
+    Db, DbError, DbOptions, LockKey, Migration, Migrator, Singly as _, Transaction, sqlx,
+};
 use forktex_testkit::PgBouncer;
 use sqlx::Executor;
 
@@ -80,12 +82,14 @@ async fn single_statements_share_server_connections_behind_a_pooler() {
                     let id = client * 1000 + task * 100 + round;
                     let done = sqlx::query("INSERT INTO app.note (id, text) VALUES ($1, 'a note')")
                         .bind(id)
-                        .execute(db.single())
+                        .single(&db)
+                        .execute()
                         .await?;
                     assert_eq!(done.rows_affected(), 1);
                     let read: i64 = sqlx::query_scalar("SELECT id FROM app.note WHERE id = $1")
                         .bind(id)
-                        .fetch_one(db.single())
+                        .single(&db)
+                        .fetch_one()
                         .await?;
                     assert_eq!(read, id);
                 }

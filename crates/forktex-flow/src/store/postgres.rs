@@ -23,7 +23,6 @@ pub(crate) mod schema;
 pub(crate) mod sealing;
 mod starts;
 pub(crate) mod statement;
-mod store_db;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +30,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{self, PgConnection, Row};
-use forktex_db::{ColumnCipher, Db, DbError, Transaction};
+use forktex_db::{ColumnCipher, Db, DbError, Singly as _, Transaction};
 use uuid::Uuid;
 
 use super::{
@@ -46,7 +45,6 @@ use crate::instance::InstanceStatus;
 use row::{microseconds, unreadable};
 use sealing::{Cell, Sealing};
 use statement::Statements;
-use store_db::StoreDb;
 
 /// The most runs that one statement wakes, or takes from a dead worker.
 const SWEEP_ROWS_MAX: i64 = 10_000;
@@ -57,7 +55,7 @@ const OVERDUE_MAX: i64 = 100;
 /// Runs in one schema of one database.
 #[derive(Debug, Clone)]
 pub(crate) struct PostgresStore {
-    db: StoreDb,
+    db: Db,
     schema: String,
     statements: Statements,
     sealing: Sealing,
@@ -67,7 +65,7 @@ impl PostgresStore {
     /// The store of a schema that [`statement::Statements`] can name.
     pub(crate) fn new(db: Db, schema: &str) -> Result<Self, DbError> {
         Ok(Self {
-            db: StoreDb(db),
+            db,
             schema: schema.to_owned(),
             statements: Statements::for_schema(schema)?,
             sealing: Sealing::default(),
@@ -123,9 +121,9 @@ impl Store for PostgresStore {
                 .bind(&workflow.state_hash[..])
                 .bind(Json(workflow.plan.stage_names()))
                 .bind(workflow.state_lines.iter().collect::<Vec<_>>())
-                .fetch_optional(self.db.pool())
+                .single(&self.db)
+                .fetch_optional()
                 .await
-                .map_err(DbError::from)
                 .map_err(DefinitionRefused::Database)?;
             let Some(row) = row else { continue };
             let read = || -> Result<(i64, Vec<u8>, Vec<String>), DbError> {
@@ -160,7 +158,8 @@ impl Store for PostgresStore {
             .bind(name)
             .bind(microseconds(lease))
             .bind(definition_ids(definitions))
-            .execute(self.db.pool())
+            .single(&self.db)
+            .execute()
             .await?;
         Ok(())
     }
@@ -168,22 +167,23 @@ impl Store for PostgresStore {
     async fn remove_worker(&self, worker: WorkerId) -> Result<(), DbError> {
         sqlx::query(self.statements.remove_worker.clone())
             .bind(worker.0)
-            .execute(self.db.pool())
+            .single(&self.db)
+            .execute()
             .await?;
         Ok(())
     }
 
     async fn start(&self, runs: &[NewRun]) -> Result<Vec<Started>, DbError> {
-        let mut several = self.db.several().await?;
-        let mut inserted = self.insert_runs(several.connection(), runs).await?;
+        let mut session = self.db.session().await?;
+        let mut inserted = self.insert_runs(session.connection(), runs).await?;
         let mut outcomes = Vec::with_capacity(runs.len());
         for run in runs {
             outcomes.push(match inserted.remove(&run.instance_id) {
                 Some(started) => started,
-                None => self.existing(several.connection(), run).await?,
+                None => self.existing(session.connection(), run).await?,
             });
         }
-        several.end().await?;
+        session.end().await?;
         Ok(outcomes)
     }
 
@@ -198,7 +198,8 @@ impl Store for PostgresStore {
     async fn wake_due(&self) -> Result<Woken, DbError> {
         let row = sqlx::query(self.statements.wake_due_runs.clone())
             .bind(SWEEP_ROWS_MAX)
-            .fetch_one(self.db.pool())
+            .single(&self.db)
+            .fetch_one()
             .await?;
         let next_in: Option<f64> = row.try_get("next_in_seconds")?;
         Ok(Woken {
@@ -210,11 +211,13 @@ impl Store for PostgresStore {
     async fn release_lost(&self) -> Result<u64, DbError> {
         let released: i64 = sqlx::query_scalar(self.statements.release_lost_runs.clone())
             .bind(SWEEP_ROWS_MAX)
-            .fetch_one(self.db.pool())
+            .single(&self.db)
+            .fetch_one()
             .await?;
         if released == 0 {
             sqlx::query(self.statements.forget_lost_workers.clone())
-                .execute(self.db.pool())
+                .single(&self.db)
+                .execute()
                 .await?;
         }
         Ok(released.unsigned_abs())
@@ -229,7 +232,8 @@ impl Store for PostgresStore {
             .bind(worker.0)
             .bind(held.iter().map(|(run, _)| run.0).collect::<Vec<_>>())
             .bind(held.iter().map(|(_, epoch)| epoch.0).collect::<Vec<_>>())
-            .execute(self.db.pool())
+            .single(&self.db)
+            .execute()
             .await?;
         Ok(done.rows_affected())
     }
@@ -247,14 +251,14 @@ impl Store for PostgresStore {
         {
             return self.commit_those_without_children(checkpoints).await;
         }
-        let mut several = self.db.several().await?;
+        let mut session = self.db.session().await?;
         let written = if checkpoints.iter().all(Checkpoint::only_goes_on) {
-            self.commit_entries(several.connection(), checkpoints)
+            self.commit_entries(session.connection(), checkpoints)
                 .await?
         } else {
-            self.commit_on(several.connection(), checkpoints).await?
+            self.commit_on(session.connection(), checkpoints).await?
         };
-        several.end().await?;
+        session.end().await?;
         let written: std::collections::HashSet<InstanceId> = written.into_iter().collect();
         Ok(checkpoints
             .iter()
@@ -281,7 +285,7 @@ impl Store for PostgresStore {
     }
 
     fn database(&self) -> Option<Db> {
-        Some(self.db.0.clone())
+        Some(self.db.clone())
     }
 
     async fn commit_in(
@@ -355,7 +359,8 @@ impl Store for PostgresStore {
             .bind(epoch.0)
             .bind(microseconds(delay))
             .bind(on.as_str())
-            .execute(self.db.pool())
+            .single(&self.db)
+            .execute()
             .await?;
         Ok(())
     }
@@ -404,7 +409,8 @@ impl Store for PostgresStore {
     async fn end_overdue_cancellations(&self) -> Result<Vec<InstanceId>, DbError> {
         let overdue: Vec<Uuid> = sqlx::query_scalar(self.statements.overdue_cancellations.clone())
             .bind(OVERDUE_MAX)
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         let mut ended = Vec::new();
         for instance in overdue.into_iter().map(InstanceId) {
@@ -437,7 +443,8 @@ impl Store for PostgresStore {
     async fn read(&self, instance: InstanceId) -> Result<Option<StoredInstance>, DbError> {
         let row = sqlx::query(self.statements.read_instance.clone())
             .bind(instance.0)
-            .fetch_optional(self.db.pool())
+            .single(&self.db)
+            .fetch_optional()
             .await?;
         let Some(row) = row else { return Ok(None) };
         let journal = self
@@ -454,7 +461,8 @@ impl Store for PostgresStore {
     async fn ended(&self, instances: &[InstanceId]) -> Result<Vec<InstanceId>, DbError> {
         let ended: Vec<Uuid> = sqlx::query_scalar(self.statements.ended_instances.clone())
             .bind(uuids(instances))
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         Ok(ended.into_iter().map(InstanceId).collect())
     }

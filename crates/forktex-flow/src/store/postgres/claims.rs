@@ -7,9 +7,9 @@ mod tests;
 
 use std::collections::HashMap;
 
-use forktex_db::DbError;
 use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::{self, Row};
+use forktex_db::{DbError, Singly as _};
 use uuid::Uuid;
 
 use super::row::{claimed, unreadable};
@@ -41,7 +41,8 @@ impl PostgresStore {
             .bind(request.turn.namespace.as_str())
             .bind(request.turn.definition.0)
             .bind(request.which.suspicion())
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         let first = rows.first().ok_or_else(|| unreadable("turn"))?;
         Ok(Claims {
@@ -139,7 +140,8 @@ impl PostgresStore {
     ) -> Result<HashMap<InstanceId, Journal>, DbError> {
         let rows = sqlx::query(self.statements.load_journals.clone())
             .bind(uuids(instances))
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         let mut journals: HashMap<InstanceId, Journal> = HashMap::new();
         for row in &rows {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The ways to commit checkpoints: many in one statement, and the cheaper one of a run alone.
 
-use forktex_db::DbError;
 use forktex_db::sqlx::{self, PgConnection};
+use forktex_db::{DbError, Singly as _};
 
 use super::PostgresStore;
 use super::checkpoint_arrays::CheckpointArrays;
@@ -60,7 +60,8 @@ impl PostgresStore {
             .bind(checkpoint.stage)
             .bind(columns.node)
             .bind(columns.payload)
-            .execute(self.db.pool())
+            .single(&self.db)
+            .execute()
             .await?;
         Ok((done.rows_affected() == 1).then_some(Committed::Written))
     }
@@ -96,11 +97,11 @@ impl PostgresStore {
         if !checkpoint.children.is_empty() {
             return Ok(None);
         }
-        let mut several = self.db.several().await?;
+        let mut session = self.db.session().await?;
         let written = self
-            .commit_on(several.connection(), std::slice::from_ref(checkpoint))
+            .commit_on(session.connection(), std::slice::from_ref(checkpoint))
             .await?;
-        several.end().await?;
+        session.end().await?;
         Ok((!written.is_empty()).then_some(Committed::Written))
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use forktex_db::DbError;
 use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{self, Row};
+use forktex_db::{DbError, Singly as _};
 use serde_json::Value;
 
 use super::PostgresStore;
@@ -32,7 +32,8 @@ impl PostgresStore {
         }
         let source = sqlx::query(self.statements.read_instance.clone())
             .bind(fork.source.0)
-            .fetch_optional(self.db.pool())
+            .single(&self.db)
+            .fetch_optional()
             .await?;
         let Some(source) = source else {
             return Ok(None);
@@ -42,7 +43,8 @@ impl PostgresStore {
         let input = self.sealing.input(fork.instance_id, &input)?.into_owned();
         let rows = sqlx::query(self.statements.load_journals.clone())
             .bind([fork.source.0])
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         let kept: HashSet<i64> = fork.sequences.iter().copied().collect();
         let mut payloads = Vec::with_capacity(kept.len());
@@ -70,7 +72,8 @@ impl ControlStore for PostgresStore {
         let row = sqlx::query(self.statements.pause_run.clone())
             .bind(instance.0)
             .bind(is_paused)
-            .fetch_optional(self.db.pool())
+            .single(&self.db)
+            .fetch_optional()
             .await?;
         paused(row.as_ref(), "is_changed")
     }
@@ -80,7 +83,8 @@ impl ControlStore for PostgresStore {
         let row = sqlx::query(self.statements.request_undo.clone())
             .bind(instance.0)
             .bind(&*reason)
-            .fetch_optional(self.db.pool())
+            .single(&self.db)
+            .fetch_optional()
             .await?;
         paused(row.as_ref(), "is_asked")
     }
@@ -100,7 +104,8 @@ impl ControlStore for PostgresStore {
                 fork.pin
                     .map(|pin| i32::try_from(pin.version).unwrap_or(i32::MAX)),
             )
-            .fetch_one(self.db.pool())
+            .single(&self.db)
+            .fetch_one()
             .await?;
         Ok(started == 1)
     }
@@ -112,7 +117,8 @@ impl ControlStore for PostgresStore {
             .bind(rule.workflow.as_deref())
             .bind(&rule.except)
             .bind(i64::from(limit))
-            .fetch_one(self.db.pool())
+            .single(&self.db)
+            .fetch_one()
             .await?;
         Ok(removed.unsigned_abs())
     }
@@ -127,7 +133,8 @@ impl ControlStore for PostgresStore {
             .bind(instance.0)
             .bind(after)
             .bind(i64::from(limit))
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         rows.iter()
             .map(|row| journal_row::told(row, &self.sealing))

@@ -9,7 +9,7 @@ use forktex_db::sqlx::PgConnection;
 use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{self, Row};
-use forktex_db::{DbError, Transaction};
+use forktex_db::{DbError, Singly as _, Transaction};
 use serde_json::Value;
 
 use super::row::unreadable;
@@ -223,7 +223,8 @@ impl DefinitionStore for PostgresStore {
     ) -> Result<Vec<StoredDefinition>, DbError> {
         let rows = sqlx::query(self.statements.list_runtime_definitions.clone())
             .bind(namespace.as_str())
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         rows.iter().map(stored).collect()
     }
@@ -236,14 +237,16 @@ impl DefinitionStore for PostgresStore {
         let rows = sqlx::query(self.statements.runtime_definitions_since.clone())
             .bind(revision)
             .bind(i64::from(limit))
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         rows.iter().map(stored).collect()
     }
 
     async fn limited_namespaces(&self) -> Result<(Vec<Namespace>, i64), DbError> {
         let row = sqlx::query(self.statements.limited_namespaces.clone())
-            .fetch_one(self.db.pool())
+            .single(&self.db)
+            .fetch_one()
             .await?;
         let names: Vec<String> = row.try_get("namespaces")?;
         let namespaces = names

@@ -2,8 +2,8 @@
 //! Limits on how many runs are held at once, on Postgres.
 
 use async_trait::async_trait;
-use forktex_db::DbError;
 use forktex_db::sqlx::{self, Row};
+use forktex_db::{DbError, Singly as _};
 
 use super::PostgresStore;
 use super::row::unreadable;
@@ -33,13 +33,14 @@ impl LimitStore for PostgresStore {
             Some(max) => query.bind(i32::try_from(max).unwrap_or(i32::MAX)),
             None => query,
         };
-        query.execute(self.db.pool()).await?;
+        query.single(&self.db).execute().await?;
         Ok(())
     }
 
     async fn running_limits(&self) -> Result<Vec<StoredLimit>, DbError> {
         let rows = sqlx::query(self.statements.list_running_limits.clone())
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         rows.iter()
             .map(|row| {

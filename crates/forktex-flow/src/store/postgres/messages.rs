@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use forktex_db::sqlx::{self, PgConnection, Row};
-use forktex_db::{DbError, Transaction};
+use forktex_db::{DbError, Singly as _, Transaction};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -87,9 +87,9 @@ impl PostgresStore {
 #[async_trait]
 impl MessageStore for PostgresStore {
     async fn post(&self, signal: &NewSignal) -> Result<Posted, DbError> {
-        let mut several = self.db.several().await?;
-        let posted = self.post_on(several.connection(), signal).await?;
-        several.end().await?;
+        let mut session = self.db.session().await?;
+        let posted = self.post_on(session.connection(), signal).await?;
+        session.end().await?;
         Ok(posted)
     }
 
@@ -104,11 +104,13 @@ impl MessageStore for PostgresStore {
     async fn deliver(&self) -> Result<Delivered, DbError> {
         let readied: i64 = sqlx::query_scalar(self.statements.pass_turns_on.clone())
             .bind(DELIVERY_MAX)
-            .fetch_one(self.db.pool())
+            .single(&self.db)
+            .fetch_one()
             .await?;
         let row = sqlx::query(self.statements.deliver_messages.clone())
             .bind(DELIVERY_MAX)
-            .fetch_one(self.db.pool())
+            .single(&self.db)
+            .fetch_one()
             .await?;
         let (woken, delivered): (i64, i64) = (row.try_get("woken")?, row.try_get("delivered")?);
         Ok(Delivered {
@@ -124,7 +126,8 @@ impl MessageStore for PostgresStore {
         let wished: Vec<(Uuid, String)> =
             sqlx::query_as(self.statements.wished_cancellations.clone())
                 .bind(CANCELLATIONS_MAX)
-                .fetch_all(self.db.pool())
+                .single(&self.db)
+                .fetch_all()
                 .await?;
         let (mut ended, mut asked) = (Vec::new(), Vec::new());
         for (instance, reason) in wished {
@@ -136,7 +139,8 @@ impl MessageStore for PostgresStore {
             }
             sqlx::query(self.statements.forget_wish.clone())
                 .bind(instance.0)
-                .execute(self.db.pool())
+                .single(&self.db)
+                .execute()
                 .await?;
         }
         Ok((ended, asked))
@@ -147,7 +151,8 @@ impl MessageStore for PostgresStore {
             .bind(parent.0)
             .bind(uuids(children))
             .bind(SIBLING_FAILED)
-            .execute(self.db.pool())
+            .single(&self.db)
+            .execute()
             .await?;
         Ok(())
     }
@@ -160,7 +165,8 @@ impl MessageStore for PostgresStore {
         let row = sqlx::query(self.statements.oldest_signal.clone())
             .bind(instance.0)
             .bind(names)
-            .fetch_optional(self.db.pool())
+            .single(&self.db)
+            .fetch_optional()
             .await?;
         let Some(row) = row else { return Ok(None) };
         let signal: String = row.try_get("name")?;
@@ -181,7 +187,8 @@ impl MessageStore for PostgresStore {
     async fn outcomes(&self, instances: &[InstanceId]) -> Result<Vec<Outcome>, DbError> {
         let rows = sqlx::query(self.statements.read_outcomes.clone())
             .bind(uuids(instances))
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         let mut completed = Vec::new();
         for row in &rows {

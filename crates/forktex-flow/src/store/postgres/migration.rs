@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use forktex_db::sqlx::{self, Row};
-use forktex_db::{DbError, Transaction};
+use forktex_db::{DbError, Singly as _, Transaction};
 use uuid::Uuid;
 
 use super::journal_row::JournalColumns;
@@ -85,7 +85,8 @@ impl MigrationStore for PostgresStore {
             .bind(runs.until)
             .bind(runs.after.map(|after| after.0))
             .bind(i64::from(runs.limit))
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         let rows = rows.into_iter();
         Ok(rows
@@ -105,7 +106,8 @@ impl MigrationStore for PostgresStore {
     ) -> Result<HashMap<DefinitionId, BTreeSet<String>>, DbError> {
         let rows: Vec<(i64, Vec<String>)> = sqlx::query_as(self.statements.state_shapes.clone())
             .bind(definition_ids(definitions))
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         let rows = rows.into_iter();
         Ok(rows

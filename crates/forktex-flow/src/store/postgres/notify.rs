@@ -2,9 +2,9 @@
 //! Notices over LISTEN and NOTIFY. The channel has the schema's name.
 
 use async_trait::async_trait;
-use forktex_db::DbError;
 use forktex_db::sqlx;
 use forktex_db::sqlx::postgres::PgListener;
+use forktex_db::{DbError, Singly as _};
 
 use super::PostgresStore;
 use crate::store::notice::{Notice, NoticeReceiver, NoticeSender, decode, encode};
@@ -15,7 +15,8 @@ impl NoticeSender for PostgresStore {
         sqlx::query(self.statements.notify.clone())
             .bind(&self.schema)
             .bind(encode(notices))
-            .execute(self.db.pool())
+            .single(&self.db)
+            .execute()
             .await?;
         Ok(())
     }
@@ -41,7 +42,7 @@ impl NoticeReceiver for PostgresReceiver {
         let listener = if let Some(listener) = &mut self.listener {
             listener
         } else {
-            let mut listener = PgListener::connect_with(self.store.db.0.pool()).await?;
+            let mut listener = PgListener::connect_with(self.store.db.pool()).await?;
             listener.listen(&self.store.schema).await?;
             self.listener.insert(listener)
         };

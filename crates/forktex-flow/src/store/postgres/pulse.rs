@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use forktex_db::sqlx::{self, Connection, PgConnection, Row};
-use forktex_db::{DbError, LockKey};
+use forktex_db::{DbError, LockKey, Singly as _};
 use uuid::Uuid;
 
 use super::PostgresStore;
@@ -19,7 +19,7 @@ struct OwnConnection(Option<PgConnection>);
 impl OwnConnection {
     async fn get(&mut self, store: &PostgresStore) -> Result<&mut PgConnection, DbError> {
         if self.0.is_none() {
-            let options = store.db.0.pool().connect_options();
+            let options = store.db.pool().connect_options();
             self.0 = Some(PgConnection::connect_with(&options).await?);
         }
         self.0.as_mut().ok_or(DbError::NotFound)
@@ -54,7 +54,9 @@ impl Heart for PostgresHeart {
             .bind(worker.0)
             .bind(microseconds(lease))
             .bind(super::definition_ids(definitions))
-            .fetch_one(self.store.db.single_on(connection.get(&self.store).await?))
+            .single(&self.store.db)
+            .on(connection.get(&self.store).await?)
+            .fetch_one()
             .await?;
         self.connection = connection;
         let leader_age: Option<f64> = row.try_get("leader_age_seconds")?;
@@ -142,7 +144,8 @@ impl Candidate for PostgresCandidate {
                 let done = sqlx::query(self.store.statements.take_leadership_by_lease.clone())
                     .bind(worker.0)
                     .bind(microseconds(stale_after))
-                    .execute(self.store.db.pool())
+                    .single(&self.store.db)
+                    .execute()
                     .await?;
                 Ok(done.rows_affected() == 1)
             }
@@ -152,7 +155,8 @@ impl Candidate for PostgresCandidate {
     async fn step_down(&mut self, worker: WorkerId) {
         let removed = sqlx::query(self.store.statements.give_up_leadership.clone())
             .bind(worker.0)
-            .execute(self.store.db.pool())
+            .single(&self.store.db)
+            .execute()
             .await;
         if let Err(error) = removed {
             tracing::debug!(%error, "the leader row stays until it is stale");

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{self, Postgres, QueryBuilder, Row};
-use forktex_db::{DbError, Direction, Value, rename_schema};
+use forktex_db::{DbError, Direction, Singly as _, Value, rename_schema};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -266,7 +266,12 @@ impl QueryStore for PostgresStore {
         let mut composed = Composed::new(&self.schema, RUNS)?;
         composed.filter(&request.filter)?;
         composed.page(request)?;
-        let rows = composed.builder.build().fetch_all(self.db.pool()).await?;
+        let rows = composed
+            .builder
+            .build()
+            .single(&self.db)
+            .fetch_all()
+            .await?;
         let instances = rows.iter().map(|row| row::instance(row, &self.sealing));
         let instances = instances.collect::<Result<Vec<_>, DbError>>()?;
         let ids: Vec<InstanceId> = instances.iter().map(|run| run.instance_id).collect();
@@ -288,7 +293,12 @@ impl QueryStore for PostgresStore {
         let mut composed = Composed::new(&self.schema, IDENTIFIERS)?;
         composed.filter(&request.filter)?;
         composed.page(request)?;
-        let rows = composed.builder.build().fetch_all(self.db.pool()).await?;
+        let rows = composed
+            .builder
+            .build()
+            .single(&self.db)
+            .fetch_all()
+            .await?;
         rows.iter()
             .map(|row| {
                 let instance: Uuid = row.try_get("instance_id")?;
@@ -310,13 +320,19 @@ impl QueryStore for PostgresStore {
             composed.builder.push_bind(limit);
         }
         composed.push(") AS counted")?;
-        let row = composed.builder.build().fetch_one(self.db.pool()).await?;
+        let row = composed
+            .builder
+            .build()
+            .single(&self.db)
+            .fetch_one()
+            .await?;
         Ok(row.try_get::<i64, _>("count")?.unsigned_abs())
     }
 
     async fn now(&self) -> Result<OffsetDateTime, DbError> {
         Ok(sqlx::query_scalar("SELECT clock_timestamp()")
-            .fetch_one(self.db.pool())
+            .single(&self.db)
+            .fetch_one()
             .await?)
     }
 
@@ -324,7 +340,12 @@ impl QueryStore for PostgresStore {
         let mut composed = Composed::new(&self.schema, SUMMARY)?;
         composed.filter(filter)?;
         composed.push(" GROUP BY GROUPING SETS ((run.status), ())")?;
-        let rows = composed.builder.build().fetch_all(self.db.pool()).await?;
+        let rows = composed
+            .builder
+            .build()
+            .single(&self.db)
+            .fetch_all()
+            .await?;
         summary(&rows)
     }
 }

@@ -2,9 +2,9 @@
 //! Schedules on Postgres. Lock order: the schedule, then the rows of its runs, which are new.
 
 use async_trait::async_trait;
-use forktex_db::DbError;
 use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::{self, Row};
+use forktex_db::{DbError, Singly as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -37,12 +37,14 @@ impl ScheduleStore for PostgresStore {
                 .bind(NAMESPACE)
                 .bind(version)
                 .bind(definition.0)
-                .execute(self.db.pool())
+                .single(&self.db)
+                .execute()
                 .await?;
             return Ok(());
         };
         let now: OffsetDateTime = sqlx::query_scalar(self.statements.database_clock.clone())
-            .fetch_one(self.db.pool())
+            .single(&self.db)
+            .fetch_one()
             .await?;
         sqlx::query(self.statements.register_schedule.clone())
             .bind(workflow.as_str())
@@ -54,7 +56,8 @@ impl ScheduleStore for PostgresStore {
             .bind(schedule.overlap_policy().as_str())
             .bind(schedule.catch_up_policy().as_str())
             .bind(schedule.next_after(now))
-            .execute(self.db.pool())
+            .single(&self.db)
+            .execute()
             .await?;
         Ok(())
     }
@@ -67,7 +70,8 @@ impl ScheduleStore for PostgresStore {
         let rows = sqlx::query(self.statements.due_schedules.clone())
             .bind(definition_ids(definitions))
             .bind(limit)
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         rows.iter()
             .map(|row| {
@@ -174,7 +178,8 @@ impl ScheduleStore for PostgresStore {
         let rows = sqlx::query(self.statements.list_schedules.clone())
             .bind(NAMESPACE)
             .bind(workflow)
-            .fetch_all(self.db.pool())
+            .single(&self.db)
+            .fetch_all()
             .await?;
         rows.iter()
             .map(|row| schedule_row(row, &self.sealing))
@@ -193,7 +198,8 @@ impl ScheduleStore for PostgresStore {
             .bind(&stored.cron)
             .bind(&stored.timezone)
             .bind(next_fire_at)
-            .execute(self.db.pool())
+            .single(&self.db)
+            .execute()
             .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -202,7 +208,8 @@ impl ScheduleStore for PostgresStore {
         let done = sqlx::query(self.statements.disable_schedule.clone())
             .bind(workflow)
             .bind(NAMESPACE)
-            .execute(self.db.pool())
+            .single(&self.db)
+            .execute()
             .await?;
         Ok(done.rows_affected() == 1)
     }

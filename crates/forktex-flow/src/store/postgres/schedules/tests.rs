@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The fence of a firing, on a real Postgres: who is second writes nothing.
 
-use forktex_db::{Db, DbOptions};
+use forktex_db::{Db, DbOptions, Singly as _};
 use forktex_testkit::TestDatabase;
 use serde_json::{Map, Value};
 use time::macros::datetime;
@@ -46,7 +46,8 @@ impl World {
     async fn make_due(&self) {
         let due = "UPDATE forktex_flow.schedule SET next_fire_at = '2026-01-02T00:00:00Z'";
         sqlx::query(due)
-            .execute(self.store.db.pool())
+            .single(&self.store.db)
+            .execute()
             .await
             .unwrap();
     }
@@ -94,7 +95,8 @@ impl World {
 
     async fn runs(&self) -> i64 {
         sqlx::query_scalar("SELECT count(*) FROM forktex_flow.instance")
-            .fetch_one(self.store.db.pool())
+            .single(&self.store.db)
+            .fetch_one()
             .await
             .unwrap()
     }
@@ -193,7 +195,8 @@ async fn c38_an_older_version_that_writes_late_does_not_come_back() {
                       stages
                   ) VALUES ('', 'tale.retired', 1, sha256(''), '{}', sha256(''), '[]')";
     sqlx::query(define)
-        .execute(world.store.db.pool())
+        .single(&world.store.db)
+        .execute()
         .await
         .unwrap();
     assert!(brought(2, None).await.is_empty());
