@@ -97,9 +97,19 @@ impl Tables {
 
     /// Makes owned runs ready that are not being cancelled. Returns how many.
     pub(super) fn release(&mut self, which: impl Fn(&ActiveRun) -> bool, is_loss: bool) -> u64 {
-        let owned = self.active.owned();
-        let released = owned.filter(|run| run.cancellation.is_none() && which(run));
-        let released: Vec<InstanceId> = released.map(|run| run.instance_id).collect();
+        let owned = self.active.owned().filter(|run| which(run));
+        let (released, cancelling): (Vec<&ActiveRun>, Vec<&ActiveRun>) =
+            owned.partition(|run| run.cancellation.is_none());
+        let id = |run: &ActiveRun| run.instance_id;
+        let released: Vec<InstanceId> = released.into_iter().map(id).collect();
+        let cancelling: Vec<InstanceId> = cancelling.into_iter().map(id).collect();
+        for instance in cancelling {
+            // Nobody is left to use the grace period.
+            let run = self.active.get_mut(instance);
+            if let Some(asked) = run.and_then(|run| run.cancellation.as_mut()) {
+                asked.deadline = asked.deadline.min(Instant::now());
+            }
+        }
         for instance in &released {
             let Some(run) = self.active.get_mut(*instance) else {
                 continue;

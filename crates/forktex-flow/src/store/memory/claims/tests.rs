@@ -267,3 +267,37 @@ async fn both_stores_claim_the_same_runs_in_the_same_turn_and_keep_to_the_limits
         "FORKTEX_SEED={seed}: {claimed} claimed, {at_limit} times at a limit, {suspects} suspects"
     );
 }
+
+/// Nobody is left who would use the grace period, which is for the body.
+#[tokio::test]
+async fn the_grace_period_of_a_lost_owner_is_over() {
+    let mut stores = Stores::create().await;
+    let mut random = Random(7);
+    stores.start(&mut random).await;
+    let claims = stores.claim(&mut random, &mut Turn::default(), 0).await;
+    let run = match claims.runs.first() {
+        Some(run) => run.instance_id,
+        // It was born claimed.
+        None => {
+            stores
+                .memory
+                .tables()
+                .active
+                .owned()
+                .next()
+                .unwrap()
+                .instance_id
+        }
+    };
+    let hour = Duration::from_hours(1);
+    for store in stores.both() {
+        let cancelled = store.cancel(run, "enough", hour).await.unwrap();
+        assert_eq!(cancelled, crate::store::Cancelled::Requested);
+        assert!(store.end_overdue_cancellations().await.unwrap().is_empty());
+    }
+    stores.next_worker().await;
+    for store in stores.both() {
+        assert_eq!(store.end_overdue_cancellations().await.unwrap(), [run]);
+        assert!(store.end_overdue_cancellations().await.unwrap().is_empty());
+    }
+}

@@ -59,7 +59,8 @@ SELECT
               OR worker.retired_at < now() - interval '1 minute'
               OR EXISTS (
                   SELECT FROM forktex_flow.active
-                  WHERE active.worker_id = worker.worker_id AND active.cancel_requested_at IS NULL
+                  WHERE active.worker_id = worker.worker_id
+                    AND (active.cancel_deadline IS NULL OR active.cancel_deadline > now())
               )
           )
     ) AS leases_lost,
