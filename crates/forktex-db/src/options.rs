@@ -133,7 +133,7 @@ impl DbOptions {
     /// - Settings that poolers refuse at connect are set in each transaction.
     /// - [`Db::advisory_lock`](crate::Db::advisory_lock) holds a transaction open.
     ///
-    /// Run every statement with parameters inside a transaction, or on [`Db::single`](crate::Db::single):
+    /// Run every statement with parameters inside a transaction, or by [`single`](crate::Singly::single):
     /// otherwise a pooler may send its two halves to different server connections.
     ///
     /// `PgBouncer` 1.21 must have `max_prepared_statements = 0`, its default; earlier and later
