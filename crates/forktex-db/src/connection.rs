@@ -23,9 +23,9 @@ const RETURN_AFTER: Duration = Duration::from_secs(5);
 
 /// A connection of the pool.
 ///
-/// [Given back](Self::give_back), it is at hand for the next
-/// statement. Dropped, it goes back to the pool, which checks it by a round trip first: right after an
-/// error, or where the future of a statement was dropped.
+/// [Given back](Self::give_back), it is at hand for the next statement. Dropped, it goes back to the pool,
+/// which checks it by a round trip first: right after an error, or where the future of a statement was
+/// dropped.
 pub(crate) struct Connection {
     pooled: PoolConnection<Postgres>,
     taken_at: Instant,

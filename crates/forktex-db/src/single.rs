@@ -60,6 +60,15 @@ impl Session {
             Way::Pooled(transaction) => transaction.commit().await,
         }
     }
+
+    /// After a statement that failed: what a pooler still holds open is rolled back, so that the connection
+    /// is kept; another one is left to the pool, which checks it.
+    async fn undo(self) {
+        if let Way::Pooled(transaction) = self.0 {
+            // The statement's error is the one that matters; dropping rolls back as well.
+            transaction.rollback().await.ok();
+        }
+    }
 }
 
 /// Has one statement run by itself: `sqlx::query(..).bind(..).single(&db).execute()`.
@@ -132,9 +141,13 @@ macro_rules! methods {
             let Self { statement, db, own } = self;
             let Some(own) = own else {
                 let mut session = Session::open(db).await?;
-                let answer = statement.$method(session.connection()).await?;
-                session.end().await?;
-                return Ok(answer);
+                return match statement.$method(session.connection()).await {
+                    Ok(answer) => session.end().await.map(|()| answer),
+                    Err(error) => {
+                        session.undo().await;
+                        Err(error.into())
+                    }
+                };
             };
             if !db.is_pooled_by_proxy() {
                 return Ok(statement.$method(own).await?);

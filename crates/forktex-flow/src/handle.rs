@@ -120,8 +120,8 @@ impl<S> Run<S> {
     ///
     /// A run that no worker holds ends at once. Otherwise its steps are told through
     /// [`Ctx::cancelled`](crate::Ctx::cancelled), what they return within the grace period is kept, and
-    /// the run ends as cancelled with its next checkpoint, or when the grace period is over. Asking
-    /// again keeps the first reason and the earlier deadline.
+    /// the run ends as cancelled with its next checkpoint, when the grace period is over, or when its worker
+    /// is lost. Asking again keeps the first reason and the earlier deadline.
     ///
     /// One transaction of two to three statements.
     pub fn cancel(&self, reason: impl Into<String>) -> Cancel {

@@ -95,34 +95,30 @@ impl Tables {
         }
     }
 
-    /// Makes owned runs ready that are not being cancelled. Returns how many.
+    /// Makes owned runs ready; those that are being cancelled are overdue instead. Returns how many are ready.
     pub(super) fn release(&mut self, which: impl Fn(&ActiveRun) -> bool, is_loss: bool) -> u64 {
         let owned = self.active.owned().filter(|run| which(run));
-        let (released, cancelling): (Vec<&ActiveRun>, Vec<&ActiveRun>) =
-            owned.partition(|run| run.cancellation.is_none());
-        let id = |run: &ActiveRun| run.instance_id;
-        let released: Vec<InstanceId> = released.into_iter().map(id).collect();
-        let cancelling: Vec<InstanceId> = cancelling.into_iter().map(id).collect();
-        for instance in cancelling {
-            // Nobody is left to use the grace period.
-            let run = self.active.get_mut(instance);
-            if let Some(asked) = run.and_then(|run| run.cancellation.as_mut()) {
-                asked.deadline = asked.deadline.min(Instant::now());
-            }
-        }
-        for instance in &released {
-            let Some(run) = self.active.get_mut(*instance) else {
+        let owned: Vec<InstanceId> = owned.map(|run| run.instance_id).collect();
+        let mut released = 0;
+        for instance in owned {
+            let Some(run) = self.active.get_mut(instance) else {
                 continue;
             };
+            if let Some(asked) = &mut run.cancellation {
+                // Nobody is left to use the grace period.
+                asked.deadline = asked.deadline.min(Instant::now());
+                continue;
+            }
+            released += 1;
             run.epoch = Epoch(run.epoch.0 + 1);
             if is_loss {
                 run.losses += 1;
                 run.lost_attempts += u32::from(run.is_alone);
             }
             run.is_alone = false;
-            self.active.move_to(*instance, Place::Ready(self.now));
+            self.active.move_to(instance, Place::Ready(self.now));
         }
-        released.len() as u64
+        released
     }
 
     pub(super) fn commit(&mut self, checkpoint: &Checkpoint) -> Committed {

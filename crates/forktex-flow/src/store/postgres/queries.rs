@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use forktex_db::sqlx::postgres::PgRow;
 use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{self, Postgres, QueryBuilder, Row};
-use forktex_db::{DbError, Direction, Singly as _, Value, rename_schema};
+use forktex_db::{Db, DbError, Direction, Singly as _, Value, rename_schema};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -258,6 +258,10 @@ impl<'a> Composed<'a> {
         self.builder.push_bind(i64::from(request.limit));
         Ok(())
     }
+
+    async fn rows(&mut self, db: &Db) -> Result<Vec<PgRow>, DbError> {
+        self.builder.build().single(db).fetch_all().await
+    }
 }
 
 #[async_trait]
@@ -266,12 +270,7 @@ impl QueryStore for PostgresStore {
         let mut composed = Composed::new(&self.schema, RUNS)?;
         composed.filter(&request.filter)?;
         composed.page(request)?;
-        let rows = composed
-            .builder
-            .build()
-            .single(&self.db)
-            .fetch_all()
-            .await?;
+        let rows = composed.rows(&self.db).await?;
         let instances = rows.iter().map(|row| row::instance(row, &self.sealing));
         let instances = instances.collect::<Result<Vec<_>, DbError>>()?;
         let ids: Vec<InstanceId> = instances.iter().map(|run| run.instance_id).collect();
@@ -293,12 +292,7 @@ impl QueryStore for PostgresStore {
         let mut composed = Composed::new(&self.schema, IDENTIFIERS)?;
         composed.filter(&request.filter)?;
         composed.page(request)?;
-        let rows = composed
-            .builder
-            .build()
-            .single(&self.db)
-            .fetch_all()
-            .await?;
+        let rows = composed.rows(&self.db).await?;
         rows.iter()
             .map(|row| {
                 let instance: Uuid = row.try_get("instance_id")?;
@@ -340,12 +334,7 @@ impl QueryStore for PostgresStore {
         let mut composed = Composed::new(&self.schema, SUMMARY)?;
         composed.filter(filter)?;
         composed.push(" GROUP BY GROUPING SETS ((run.status), ())")?;
-        let rows = composed
-            .builder
-            .build()
-            .single(&self.db)
-            .fetch_all()
-            .await?;
+        let rows = composed.rows(&self.db).await?;
         summary(&rows)
     }
 }
