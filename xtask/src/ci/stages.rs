@@ -267,15 +267,17 @@ pub(super) fn package(workspace: &Workspace) -> Result<Outcome, Error> {
     let names = publishable.flat_map(|package| ["--package".to_owned(), package.name.clone()]);
     let names: Vec<String> = names.collect();
     let mut task = cargo("package", &["--quiet"]).arguments(&names);
+    let mut folder = workspace.target_folder.clone();
     if !workspace::is_continuous_integration() {
-        // Cargo takes a package of a registry to be the same as long as its version is, and would compile
-        // against what was packed the last time.
-        let folder = workspace.target_folder.join("package-check");
-        forget_packed(workspace, &folder)?;
+        folder.push("package-check");
         task = task
             .arguments(&["--allow-dirty".to_owned()])
             .variable("CARGO_TARGET_DIR", &folder.to_string_lossy());
     }
+    // Cargo takes a package of a registry to be the same as long as its version is, and would compile
+    // against what was packed the last time: on a machine for continuous integration too, where a clean
+    // clone has a home of cargo that is not clean.
+    forget_packed(workspace, &folder)?;
     task.capture("package").map(Outcome::from)
 }
 
