@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Connections that are kept for the next statement.
 
-use std::time::Duration;
-
 use forktex_db::{Db, DbError, Session, Singly as _, sqlx};
 
-use crate::setup::{DEADLINE, Notes, is_behind_pooler, options};
+use crate::setup::{DEADLINE, Notes, eventually, is_behind_pooler, options};
 
 async fn backend_of(session: &mut Session) -> i32 {
     sqlx::query_scalar("SELECT pg_backend_pid()")
@@ -65,10 +63,8 @@ async fn what_nobody_takes_goes_back_to_the_pool() {
         session.end().await.unwrap();
     }
     assert!(db.pool().num_idle() < 3);
-    in_time(async {
-        while db.pool().num_idle() < 3 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    eventually("all are back in the pool", async || {
+        db.pool().num_idle() >= 3
     })
     .await;
 }
