@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! The same workflow through the facade, and through a dependency of another name. Neither package is
-//! a dependency under the name `forktex_flow`, so an expansion that named it would not compile. (The
-//! third way, forktex-flow alone, is in that crate's own tests.)
+//! The same workflow, the same cached function and the same job through the facade, and through a dependency of
+//! another name. Neither package is a dependency under its own name, so an expansion that named it would
+//! not compile. (The third way, the crate alone, is in that crate's own tests.)
 #![forbid(unsafe_code)]
 
+#[path = "macro_paths/cached.rs"]
+mod cached;
 #[path = "macro_paths/facade.rs"]
 mod facade;
+#[path = "macro_paths/queue.rs"]
+mod queue;
 #[path = "macro_paths/renamed.rs"]
 mod renamed;
 

@@ -136,3 +136,41 @@ pub(crate) fn signal(input: TokenStream, root: Root) -> TokenStream {
     let errors = diagnostics.into_tokens();
     quote!(#expansion #errors)
 }
+
+/// `#[cached(..)]`.
+pub(crate) fn cached(options: TokenStream, item: &TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let options = parse::cached::parse_options(options, &mut diagnostics);
+    let root = root.or_given(options.root.clone());
+    let Some(function) = parse::cached::parse_item(item, &mut diagnostics) else {
+        return fallback::item(item, diagnostics);
+    };
+    match model::cached::check(options, &function, root, &mut diagnostics) {
+        Some(cached) if diagnostics.is_empty() => expand::cached::expand(&cached, &function),
+        _ => fallback::item(item, diagnostics),
+    }
+}
+
+/// `#[derive(Job)]`.
+pub(crate) fn job(input: TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let expansion = parse::job::parse(input, &mut diagnostics)
+        .map(|syntax| model::job::check(syntax, root, &mut diagnostics))
+        .map(|job| expand::job::expand(&job));
+    let errors = diagnostics.into_tokens();
+    quote!(#expansion #errors)
+}
+
+/// `#[job_handler]`.
+pub(crate) fn job_handler(options: TokenStream, item: &TokenStream, root: Root) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let given = parse::job_handler::parse_options(options, &mut diagnostics);
+    let root = root.or_given(given);
+    let Some(function) = parse::job_handler::parse_item(item, &mut diagnostics) else {
+        return fallback::item(item, diagnostics);
+    };
+    match model::job_handler::check(&function, root, &mut diagnostics) {
+        Some(handler) if diagnostics.is_empty() => expand::job_handler::expand(&handler, &function),
+        _ => fallback::item(item, diagnostics),
+    }
+}

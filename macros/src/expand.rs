@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! From meaning to code. Nothing here can fail; the code is small and calls plain public functions.
 
+pub(crate) mod cached;
 pub(crate) mod graph;
+pub(crate) mod job;
+pub(crate) mod job_handler;
 pub(crate) mod model;
 pub(crate) mod pipeline;
 mod retry;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! The attribute and derive macros of ForkTex. Use them through `forktex`, `forktex-db` or
-//! `forktex-flow`, where their documentation stands.
+//! The attribute and derive macros of ForkTex. Use them through `forktex`, `forktex-cache`,
+//! `forktex-db`, `forktex-flow` or `forktex-queue`, where their documentation stands.
 //!
 //! Each macro passes three phases: `parse` reads what is written, `model` checks what it means, and
 //! `expand`, which cannot fail, writes the code. The first two report every mistake that they find.
@@ -136,4 +136,40 @@ pub fn derive_model(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(ModelThroughFacade, attributes(model))]
 pub fn derive_model_through_facade(input: TokenStream) -> TokenStream {
     compile::model(input.into(), Root::DbThroughFacade).into()
+}
+
+/// Documented where `forktex_cache` re-exports it.
+#[proc_macro_attribute]
+pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::cached(options.into(), &item.into(), Root::Cache).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn cached_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::cached(options.into(), &item.into(), Root::CacheThroughFacade).into()
+}
+
+/// Documented where `forktex_queue` re-exports it.
+#[proc_macro_derive(Job, attributes(job))]
+pub fn derive_job(input: TokenStream) -> TokenStream {
+    compile::job(input.into(), Root::Queue).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_derive(JobThroughFacade, attributes(job))]
+pub fn derive_job_through_facade(input: TokenStream) -> TokenStream {
+    compile::job(input.into(), Root::QueueThroughFacade).into()
+}
+
+/// Documented where `forktex_queue` re-exports it.
+#[proc_macro_attribute]
+pub fn job_handler(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::job_handler(options.into(), &item.into(), Root::Queue).into()
+}
+
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn job_handler_through_facade(options: TokenStream, item: TokenStream) -> TokenStream {
+    compile::job_handler(options.into(), &item.into(), Root::QueueThroughFacade).into()
 }

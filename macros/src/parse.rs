@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! From tokens to syntax, spans kept. What is written wrongly is reported and left out.
 
+pub(crate) mod cached;
 pub(crate) mod graph;
+pub(crate) mod job;
+pub(crate) mod job_handler;
 pub(crate) mod model;
 pub(crate) mod options;
 pub(crate) mod pipeline;

@@ -17,6 +17,14 @@ pub(crate) enum Root {
     Db,
     /// `::forktex::db`
     DbThroughFacade,
+    /// `::forktex_cache`
+    Cache,
+    /// `::forktex::cache`
+    CacheThroughFacade,
+    /// `::forktex_queue`
+    Queue,
+    /// `::forktex::queue`
+    QueueThroughFacade,
     /// What `crate =` gave.
     Given(Path),
 }
@@ -50,6 +58,10 @@ impl ToTokens for Root {
             Self::Facade => quote!(::forktex::flow).to_tokens(tokens),
             Self::Db => quote!(::forktex_db).to_tokens(tokens),
             Self::DbThroughFacade => quote!(::forktex::db).to_tokens(tokens),
+            Self::Cache => quote!(::forktex_cache).to_tokens(tokens),
+            Self::CacheThroughFacade => quote!(::forktex::cache).to_tokens(tokens),
+            Self::Queue => quote!(::forktex_queue).to_tokens(tokens),
+            Self::QueueThroughFacade => quote!(::forktex::queue).to_tokens(tokens),
             Self::Given(path) => path.to_tokens(tokens),
         }
     }

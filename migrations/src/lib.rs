@@ -71,3 +71,10 @@ pub const VAULT: &[Source] = &[Source {
     name: "foundation",
     sql: include_str!("../vault/0001_foundation.sql"),
 }];
+
+/// The schema `forktex_queue` of `forktex-queue`.
+pub const QUEUE: &[Source] = &[Source {
+    version: 1,
+    name: "foundation",
+    sql: include_str!("../queue/0001_foundation.sql"),
+}];

@@ -2,6 +2,8 @@
 //! `bench`: runs a benchmark in release mode, or lists what there is. With `--json` standard
 //! output has the benchmark's lines alone: our own go to standard error.
 
+mod other_languages;
+
 use crate::error::Error;
 use crate::run::{self, Task};
 use crate::services;
@@ -9,6 +11,9 @@ use crate::workspace::{self, Workspace};
 
 /// The benchmark that is outside the workspace, since nothing of ours may depend on a rival.
 const RIVALS: &str = "rivals";
+
+/// The same for the queue, whose rivals are of other languages.
+const QUEUE_RIVALS: &str = "queue-rivals";
 
 /// Runs the benchmark named first, with the other arguments handed on.
 ///
@@ -22,6 +27,9 @@ pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
     };
     if name == RIVALS {
         return rivals(rest);
+    }
+    if name == QUEUE_RIVALS {
+        return queue_rivals(rest);
     }
     let Some(package) = workspace.package_of("bench", name) else {
         let known = names(&workspace)
@@ -71,6 +79,21 @@ fn rivals(arguments: &[String]) -> Result<(), Error> {
     Task::cargo(&start).arguments(arguments).show()
 }
 
+/// Installs the rivals of the queue, and builds and runs the comparison with them.
+fn queue_rivals(arguments: &[String]) -> Result<(), Error> {
+    services::ensure_with_notes(&[services::Service::Redis])?;
+    let rivals = other_languages::install();
+    run::note("bench queue-rivals: building in release mode; the first time takes minutes");
+    let package = ["--release", "--manifest-path", workspace::QUEUE_RIVALS_MANIFEST];
+    Task::cargo(&[&["build"], &package[..]].concat()).show()?;
+    let start = [&["run", "--quiet"], &package[..], &["--"]].concat();
+    let mut start = Task::cargo(&start).arguments(arguments);
+    for (variable, value) in &rivals {
+        start = start.variable(variable, value);
+    }
+    start.show()
+}
+
 /// One rival's driver is built against the system's OpenSSL on Linux.
 fn lacks_openssl() -> bool {
     let found = Task::program("pkg-config", &["--exists", "openssl"]).answer();
@@ -93,6 +116,12 @@ fn names(workspace: &Workspace) -> Vec<(String, String)> {
     targets
         .filter(|(_, target)| target.kind == "bench")
         .map(|(package, target)| (target.name.clone(), package.name.clone()))
-        .chain([(RIVALS.to_owned(), workspace::RIVALS_MANIFEST.to_owned())])
+        .chain([
+            (RIVALS.to_owned(), workspace::RIVALS_MANIFEST.to_owned()),
+            (
+                QUEUE_RIVALS.to_owned(),
+                workspace::QUEUE_RIVALS_MANIFEST.to_owned(),
+            ),
+        ])
         .collect()
 }

@@ -148,9 +148,9 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
 /// How a comment begins in this file, or `None` where it is not source.
 fn comment(path: &Path) -> Option<&'static str> {
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("rs") => Some("//"),
-        Some("sql") => Some("--"),
-        Some("sh") => Some("#"),
+        Some("rs" | "mjs") => Some("//"),
+        Some("sql" | "lua") => Some("--"),
+        Some("sh" | "py") => Some("#"),
         None if path.ends_with(".ci/run") => Some("#"),
         _ => None,
     }
@@ -275,6 +275,17 @@ mod tests {
                 format!("#!/usr/bin/env bash\n# {LINE}\n"),
             ),
             ("empty.rs", "", format!("// {LINE}\n")),
+            (
+                "src/scripts/put.lua",
+                "return 1\n",
+                format!("-- {LINE}\nreturn 1\n"),
+            ),
+            (
+                "rival.mjs",
+                "import fs from 'node:fs';\n",
+                format!("// {LINE}\nimport fs from 'node:fs';\n"),
+            ),
+            ("rival.py", "import os\n", format!("# {LINE}\nimport os\n")),
         ];
         let paths: Vec<PathBuf> = texts
             .iter()

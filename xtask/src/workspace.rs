@@ -10,8 +10,14 @@ use crate::run::Task;
 
 /// The comparison with the rivals.
 pub(crate) const RIVALS_MANIFEST: &str = "benches/rivals/Cargo.toml";
+/// The comparison of the queue with its rivals in other languages.
+pub(crate) const QUEUE_RIVALS_MANIFEST: &str = "benches/rivals/queue/Cargo.toml";
 /// The packages with lock files of their own, which `ci` does not build.
-pub(crate) const OUTSIDE: [&str; 2] = [RIVALS_MANIFEST, "tests/fuzz/Cargo.toml"];
+pub(crate) const OUTSIDE: [&str; 3] = [
+    RIVALS_MANIFEST,
+    QUEUE_RIVALS_MANIFEST,
+    "tests/fuzz/Cargo.toml",
+];
 
 /// A member of the workspace.
 #[derive(Debug)]

@@ -12,29 +12,33 @@
 //! | `cache` | `cache` | caching and rate limits |
 //! | `vault` | `vault` | encryption at rest |
 //! | `storage` | `storage` | object storage and signed URLs |
-//! | `queue` | `queue` | background jobs |
+//! | `queue` | `queue` | background jobs in process, with `db` on Postgres, with `cache` on Redis |
 //! | `data` | `data` | tenant-defined data |
 
-#[cfg(feature = "cache")]
-pub use forktex_cache as cache;
 #[cfg(feature = "data")]
 pub use forktex_data as data;
-#[cfg(feature = "queue")]
-pub use forktex_queue as queue;
 #[cfg(feature = "storage")]
 pub use forktex_storage as storage;
 #[cfg(feature = "vault")]
 pub use forktex_vault as vault;
 
+#[cfg(feature = "cache")]
+pub mod cache;
 #[cfg(feature = "db")]
 pub mod db;
 #[cfg(feature = "flow")]
 pub mod flow;
+#[cfg(feature = "queue")]
+pub mod queue;
 
 /// What a service author imports, of all features that are on.
 pub mod prelude {
+    #[cfg(feature = "cache")]
+    pub use crate::cache::{Cache, CacheError, CacheOptions, Namespace, cached};
     #[cfg(feature = "db")]
     pub use crate::db::{Db, DbError, DbOptions, Model};
     #[cfg(feature = "flow")]
     pub use crate::flow::prelude::*;
+    #[cfg(feature = "queue")]
+    pub use crate::queue::{Job, JobContext, JobError, JobResult, Queue, Worker, job_handler};
 }

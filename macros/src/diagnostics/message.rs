@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The texts of all messages: what is wrong, and after `help:` the form that is expected.
 
+mod cached;
 mod graph;
+mod job;
 mod model;
 mod pipeline;
 mod schedule;
@@ -15,7 +17,9 @@ use std::fmt::Display;
 use crate::diagnostics::nearest;
 use crate::parse::options::Known;
 
+pub(crate) use cached::*;
 pub(crate) use graph::*;
+pub(crate) use job::*;
 pub(crate) use model::*;
 pub(crate) use pipeline::*;
 pub(crate) use schedule::*;

@@ -16,6 +16,11 @@ pub(crate) fn is_node(text: &str) -> bool {
         && !["__START__", "__END__"].contains(&text)
 }
 
+/// Whether `text` can name a job or a queue.
+pub(crate) fn is_job(text: &str) -> bool {
+    text.len() <= NODE_CHARACTERS_MAX && text.split('.').all(is_word)
+}
+
 /// The name of a function as that of a type: `backup_create` makes `BackupCreate`.
 pub(crate) fn camel_case(name: &str) -> String {
     let words = name.split('_').map(|word| {

@@ -92,7 +92,9 @@ fn read_one(
         skip_to_comma(input);
         return Ok(());
     };
-    let is_list = form.ends_with(')');
+    let is_list = form.ends_with(')') && !form.contains('=');
+    // `name, or name = value`.
+    let may_stand_alone = form.contains(", or ");
     if !keys.0.insert(name) && !is_list {
         diagnostics.error(&key, message::duplicate_option(name));
         skip_to_comma(input);
@@ -103,7 +105,11 @@ fn read_one(
         input.peek(Paren)
     } else if form.contains('=') {
         let equals: Option<Token![=]> = input.parse()?;
-        equals.is_some() && !ends(input)
+        if equals.is_some() {
+            !ends(input)
+        } else {
+            may_stand_alone && ends(input)
+        }
     } else {
         ends(input)
     };

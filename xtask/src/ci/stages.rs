@@ -133,13 +133,16 @@ pub(super) fn test(_: &Workspace) -> Result<Outcome, Error> {
 }
 
 /// The programs that end by themselves and say so: name, arguments, last line.
-const EXAMPLES: [(&str, &[&str], &str); 11] = [
+const EXAMPLES: [(&str, &[&str], &str); 14] = [
     (demo::EXAMPLE, &[demo::ARGUMENT], demo::LAST_LINE),
     ("agent_loop", &[], "agent_loop: ok"),
     ("approval_agent", &[], "approval_agent: ok"),
     ("branching_deploy", &[], "branching_deploy: ok"),
+    ("cached", &[], "cached: ok"),
+    ("jobs", &[], "jobs: ok"),
     ("onboarding", &[], "onboarding: ok"),
     ("order_saga", &[], "order_saga: ok"),
+    ("rate_limit", &[], "rate_limit: ok"),
     ("scatter_gather", &[], "scatter_gather: ok"),
     ("scheduled_backup", &[], "scheduled_backup: ok"),
     ("sse_service", &[], "sse_service: ok"),

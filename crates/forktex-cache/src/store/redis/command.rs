@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A command as it is sent.
+
+use fred::types::{ClusterHash, CustomCommand, Value};
+
+/// A command with its arguments. On a cluster it goes where its first argument is, unless a slot is
+/// given.
+#[derive(Debug)]
+pub(in crate::store) struct Command {
+    name: &'static str,
+    slot: Option<u16>,
+    arguments: Vec<Value>,
+}
+
+impl Command {
+    pub(in crate::store) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            slot: None,
+            arguments: Vec::new(),
+        }
+    }
+
+    pub(in crate::store) fn arg(mut self, argument: impl Into<Value>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    pub(in crate::store) fn args(mut self, arguments: Vec<Value>) -> Self {
+        self.arguments.extend(arguments);
+        self
+    }
+
+    pub(in crate::store) fn slot(mut self, slot: Option<u16>) -> Self {
+        self.slot = slot;
+        self
+    }
+
+    /// As the driver takes it.
+    pub(super) fn into_parts(self) -> (CustomCommand, Vec<Value>) {
+        let hash = ClusterHash::from(self.slot);
+        // None of them blocks its connection.
+        let command = CustomCommand::new_static(self.name, hash, false);
+        (command, self.arguments)
+    }
+}

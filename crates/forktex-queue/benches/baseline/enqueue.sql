@@ -1,0 +1,5 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+-- Puts 200 jobs in by one statement and one commit. Frozen.
+-- Locks: none but the new rows. Index: job_pkey, job_unclaimed.
+INSERT INTO bare.job (payload)
+SELECT '{"number":' || number || ',"to":"somebody@example.com"}' FROM generate_series(1, 200) AS number;

@@ -1,0 +1,4 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+-- The server's clock.
+-- Locks: none. Index: none.
+SELECT clock_timestamp()

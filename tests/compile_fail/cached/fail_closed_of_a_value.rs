@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! Only a `Result` can say that the cache is away.
+
+use forktex::cache::{Cache, cached};
+
+#[cached(ttl = "5m", namespace = "user", fail_closed)]
+async fn user(cache: &Cache, id: u32) -> u32 {
+    id
+}
+
+fn main() {}

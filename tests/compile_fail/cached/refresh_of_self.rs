@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! A task holds a clone of `self`.
+
+use forktex::cache::{Cache, cached};
+
+struct Users {
+    cache: Cache,
+}
+
+impl Users {
+    #[cached(ttl = "5m", namespace = "user", cache = self.cache, skip(self), stale = "1h")]
+    async fn user(self, id: u32) -> u32 {
+        id
+    }
+}
+
+fn main() {}

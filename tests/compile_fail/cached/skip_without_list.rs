@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! `skip` takes a list.
+
+use forktex::cache::{Cache, cached};
+
+#[cached(ttl = "5m", namespace = "user", skip = id)]
+async fn user(cache: &Cache, id: u32) -> u32 {
+    id
+}
+
+fn main() {}
