@@ -7,7 +7,6 @@
 
 mod call;
 mod early;
-mod entry;
 mod flight;
 mod kind;
 mod lead;
@@ -22,9 +21,9 @@ mod waits;
 pub use call::call;
 pub(crate) use flight::Flights;
 pub use kind::{
-    Fallible, FallibleKind, FallibleOptional, FallibleOptionalKind, FailClosed, Kind, MayBeAbsent,
-    MayFail, Optional, OptionalKind, Plain, PlainKind, Probe, View, may_be_absent, may_fail, refusal,
+    FallibleKind, FallibleOptionalKind, OptionalKind, PlainKind, Probe, may_be_absent, may_fail,
+    refusal,
 };
 pub(crate) use load_bound::LoadBound;
-pub use loader::{Behind, InLine, Keep, Loader, Refresh, keep};
+pub use loader::{Behind, InLine, keep};
 pub use policy::{Policy, SingleFlight};

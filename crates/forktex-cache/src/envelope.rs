@@ -55,12 +55,6 @@ impl Header {
     pub(crate) fn fresh_left(&self, key_left: Duration) -> Duration {
         key_left.saturating_sub(self.extents())
     }
-
-    /// What is left of the value being fresh or stale, of what is left of its key. Zero where it may be
-    /// served only when loading fails.
-    pub(crate) fn stale_left(&self, key_left: Duration) -> Duration {
-        key_left.saturating_sub(Duration::from_millis(self.stale_if_error_ms))
-    }
 }
 
 /// A stored value, taken apart.
@@ -157,16 +151,7 @@ mod tests {
             stale_if_error_ms: 60_000,
             ..Header::default()
         };
-        let left = |seconds| {
-            let key_left = Duration::from_secs(seconds);
-            (
-                header.fresh_left(key_left).as_secs(),
-                header.stale_left(key_left).as_secs(),
-            )
-        };
-        assert_eq!(left(75), (10, 15));
-        assert_eq!(left(66), (1, 6));
-        assert_eq!(left(62), (0, 2));
-        assert_eq!(left(30), (0, 0));
+        let left = |seconds| header.fresh_left(Duration::from_secs(seconds)).as_secs();
+        assert_eq!([left(75), left(66), left(65), left(30)], [10, 1, 0, 0]);
     }
 }

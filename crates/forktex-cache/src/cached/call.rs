@@ -242,7 +242,7 @@ impl<'a, K: Kind> Call<'a, K> {
         place: Option<SemaphorePermit<'a>>,
         loader: L,
     ) -> K::Output {
-        let leader = Leader {
+        let leader: Leader<'_, K> = Leader {
             site: self.site,
             nesting,
             refuse: self.refuse,

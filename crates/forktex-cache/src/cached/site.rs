@@ -11,7 +11,6 @@ use super::policy::Policy;
 use crate::cache::Cache;
 use crate::envelope::{Envelope, Header, seal};
 use crate::error::{CacheError, KeyError};
-use crate::key::Key;
 use crate::local::Fetch;
 use crate::namespace::Namespace;
 use crate::telemetry;

@@ -19,7 +19,7 @@ async fn cluster() -> (RedisCluster, Cache) {
 }
 
 /// Sends a command to one node.
-async fn at<T: FromValue>(cache: &Cache, port: u16, name: &'static str, arguments: &[&str]) -> T {
+pub(crate) async fn at<T: FromValue>(cache: &Cache, port: u16, name: &'static str, arguments: &[&str]) -> T {
     let client = cache.client().unwrap().next_connected();
     let node = client.with_cluster_node(Server::new("127.0.0.1", port));
     let command = CustomCommand::new_static(name, ClusterHash::Random, false);
@@ -27,7 +27,7 @@ async fn at<T: FromValue>(cache: &Cache, port: u16, name: &'static str, argument
     node.custom(command, arguments).await.unwrap()
 }
 
-fn ports(cluster: &RedisCluster) -> Vec<u16> {
+pub(crate) fn ports(cluster: &RedisCluster) -> Vec<u16> {
     cluster.nodes().iter().map(|node| node.address().port()).collect()
 }
 

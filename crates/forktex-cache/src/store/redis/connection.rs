@@ -14,7 +14,8 @@ use fred::clients::{Client, Pool, WithOptions};
 use fred::error::Error;
 use fred::interfaces::{ClientLike as _, ClusterInterface as _};
 use fred::types::config::{
-    ClusterDiscoveryPolicy, Options, ReconnectPolicy, Server, TcpConfig, UnresponsiveConfig,
+    ClusterDiscoveryPolicy, Options, ReconnectError, ReconnectPolicy, Server, TcpConfig,
+    UnresponsiveConfig,
 };
 use fred::types::{Builder, ConnectHandle, FromValue, Value};
 use futures_util::future::{join_all, try_join_all};
@@ -266,6 +267,9 @@ fn builder(mut config: fred::types::config::Config, options: &CacheOptions) -> B
         .with_connection_config(|connection| {
             connection.connection_timeout = options.connect_timeout;
             connection.internal_command_timeout = options.connect_timeout;
+            // Of a primary that was demoted, whose connections stay open: where the URL leads to now is
+            // to be asked anew.
+            connection.reconnect_errors = vec![ReconnectError::ReadOnly, ReconnectError::MasterDown];
             connection.tcp = TcpConfig {
                 nodelay: Some(true),
                 ..TcpConfig::default()
