@@ -25,7 +25,7 @@ pub(super) fn install() -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// The folder that has BullMQ's packages.
+/// The folder that has `BullMQ`'s packages.
 fn bullmq(folder: &Path) -> Option<PathBuf> {
     if !folder.join("node_modules/bullmq/package.json").is_file() {
         if Task::program("node", &["--version"]).answer().is_none() {
