@@ -253,6 +253,9 @@ impl<J: Job> BackendConfig for ApalisBackend<J> {
     }
 }
 
+/// A job that has not been handed on is moved as any value is: none is polled in here.
+impl<J: Job> Unpin for ApalisBackend<J> {}
+
 impl<J: Job> Drop for ApalisBackend<J> {
     /// As dropping a [`RunningWorker`](crate::RunningWorker): the leases end by themselves.
     fn drop(&mut self) {

@@ -76,6 +76,8 @@ pub(crate) enum Put {
 /// Who asks for work, and for how much.
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
+    /// For those who look into the tables; nothing is decided by it.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "others keep no worker"))]
     pub(crate) worker: WorkerId,
     /// In the order in which they are asked; at least one.
     pub(crate) queues: Vec<QueueName>,

@@ -106,14 +106,31 @@ impl PostgresBackend {
 }
 
 /// Begins again what has lost a race with another transaction, and kept nothing.
-async fn racing<T>(
-    mut attempt: impl AsyncFnMut() -> Result<T, DbError>,
-) -> Result<T, DbError> {
-    let mut races = 0;
-    loop {
-        match attempt().await {
-            Err(error) if error.is_retryable() && races < RACES_MAX => races += 1,
-            outcome => return outcome,
+///
+/// No function: of what a closure returns for any lifetime the compiler cannot see that it is `Send`.
+macro_rules! racing {
+    ($attempt:expr) => {{
+        let mut races = 0;
+        loop {
+            match $attempt.await {
+                Err(error) if error.is_retryable() && races < $crate::postgres::RACES_MAX => {
+                    races += 1;
+                }
+                outcome => break outcome,
+            }
+        }
+    }};
+}
+use racing;
+
+/// Commits what came to pass, and rolls back what failed.
+async fn concluded<T>(tx: Transaction, outcome: Result<T, DbError>) -> Result<T, DbError> {
+    match outcome {
+        Ok(answer) => tx.commit().await.map(|()| answer),
+        Err(error) => {
+            // It is rolled back with the connection, if this fails as well.
+            drop(tx.rollback().await);
+            Err(error)
         }
     }
 }
@@ -127,7 +144,7 @@ impl Backend for PostgresBackend {
     }
 
     async fn put(&self, jobs: Vec<NewJob>) -> Result<Vec<Put>, QueueError> {
-        let answers = racing(async || self.put_all(&jobs).await).await;
+        let answers = racing!(self.put_all(&jobs));
         let answers = answers.map_err(|error| failed("enqueue", error))?;
         self.put_changes_order(&jobs);
         self.wakes.tell();
@@ -135,7 +152,7 @@ impl Backend for PostgresBackend {
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Claimed, QueueError> {
-        let claimed = racing(async || self.claim_jobs(claim).await).await;
+        let claimed = racing!(self.claim_jobs(claim));
         claimed.map_err(|error| failed("claim jobs", error))
     }
 
@@ -145,7 +162,7 @@ impl Backend for PostgresBackend {
     }
 
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<Renewed>, QueueError> {
-        let renewed = racing(async || self.renew_all(leases, lease).await).await;
+        let renewed = racing!(self.renew_all(leases, lease));
         renewed.map_err(|error| failed("renew leases", error))
     }
 
@@ -155,7 +172,7 @@ impl Backend for PostgresBackend {
     }
 
     async fn cancel(&self, id: JobId) -> Result<CancelAnswer, QueueError> {
-        let cancelled = racing(async || self.cancel_job(id).await).await;
+        let cancelled = racing!(self.cancel_job(id));
         cancelled.map_err(|error| failed("cancel a job", error))
     }
 
@@ -180,7 +197,7 @@ impl Backend for PostgresBackend {
     }
 
     async fn replay(&self, id: JobId) -> Result<ReplayAnswer, QueueError> {
-        let replayed = racing(async || self.replay_job(id).await).await;
+        let replayed = racing!(self.replay_job(id));
         replayed.map_err(|error| failed("replay a job", error))
     }
 
@@ -205,7 +222,7 @@ impl Backend for PostgresBackend {
         tick: OffsetDateTime,
         job: NewJob,
     ) -> Result<bool, QueueError> {
-        let fired = racing(async || self.fire_tick(schedule, tick, &job).await).await;
+        let fired = racing!(self.fire_tick(schedule, tick, &job));
         fired.map_err(|error| failed("fire a schedule", error))
     }
 

@@ -180,10 +180,11 @@ fn rate(literal: &LitStr, diagnostics: &mut Diagnostics) -> Option<(u32, u64)> {
     rate
 }
 
-/// The field of that name.
+/// The field of that name, whether or not it is written raw.
 fn field(name: &LitStr, fields: &[Ident], diagnostics: &mut Diagnostics) -> Option<Ident> {
     let text = name.value();
-    let found = fields.iter().find(|field| field.unraw() == text);
+    let plain = text.strip_prefix("r#").unwrap_or(&text);
+    let found = fields.iter().find(|field| field.unraw() == plain);
     if found.is_none() {
         let names: Vec<String> = fields
             .iter()

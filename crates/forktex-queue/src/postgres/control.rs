@@ -9,7 +9,7 @@ use forktex_db::{DbError, Singly as _, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::PostgresBackend;
+use super::{PostgresBackend, concluded};
 use super::limits::LimitKey;
 use crate::backend::{CancelAnswer, NewJob, ReplayAnswer};
 use crate::identifier::{JobId, QueueName};
@@ -103,10 +103,9 @@ impl PostgresBackend {
 
     /// Makes a dead letter ready again.
     pub(super) async fn replay_job(&self, id: JobId) -> Result<ReplayAnswer, DbError> {
-        let answer = self
-            .db
-            .transaction(async |tx| self.replay_in(tx, id).await)
-            .await?;
+        let mut tx = self.db.begin().await?;
+        let answer = self.replay_in(&mut tx, id).await;
+        let answer = concluded(tx, answer).await?;
         if answer == ReplayAnswer::Replayed {
             self.forget_marks();
             self.wakes.tell();
@@ -193,25 +192,32 @@ impl PostgresBackend {
         tick: OffsetDateTime,
         job: &NewJob,
     ) -> Result<bool, DbError> {
-        let is_fired = self
-            .db
-            .transaction(async |tx| -> Result<bool, DbError> {
-                let noted = sqlx::query(self.statements.note_tick.clone())
-                    .bind(schedule)
-                    .bind(tick)
-                    .execute(tx.connection())
-                    .await?;
-                if noted.rows_affected() == 0 {
-                    return Ok(false);
-                }
-                self.put_on(tx.connection(), std::slice::from_ref(job))
-                    .await?;
-                Ok(true)
-            })
-            .await?;
+        let mut tx = self.db.begin().await?;
+        let is_fired = self.fire_tick_in(&mut tx, schedule, tick, job).await;
+        let is_fired = concluded(tx, is_fired).await?;
         if is_fired {
             self.wakes.tell();
         }
         Ok(is_fired)
+    }
+
+    async fn fire_tick_in(
+        &self,
+        tx: &mut Transaction,
+        schedule: &str,
+        tick: OffsetDateTime,
+        job: &NewJob,
+    ) -> Result<bool, DbError> {
+        let noted = sqlx::query(self.statements.note_tick.clone())
+            .bind(schedule)
+            .bind(tick)
+            .execute(tx.connection())
+            .await?;
+        if noted.rows_affected() == 0 {
+            return Ok(false);
+        }
+        self.put_on(tx.connection(), std::slice::from_ref(job))
+            .await?;
+        Ok(true)
     }
 }

@@ -11,7 +11,7 @@ use forktex_db::sqlx::{self, PgConnection, Row};
 use forktex_db::{DbError, Singly as _, Transaction};
 use uuid::Uuid;
 
-use super::PostgresBackend;
+use super::{PostgresBackend, concluded};
 use super::row::microseconds;
 use crate::backend::{Claim, Claimed};
 use crate::identifier::QueueName;
@@ -43,10 +43,9 @@ impl PostgresBackend {
         room: usize,
     ) -> Result<Claimed, DbError> {
         let room = room.min(LIMITED_JOBS_MAX);
-        let (rows, is_more) = self
-            .db
-            .transaction(async |tx| self.claim_limited_in(tx, queue, after, claim, room).await)
-            .await?;
+        let mut tx = self.db.begin().await?;
+        let found = self.claim_limited_in(&mut tx, queue, after, claim, room).await;
+        let (rows, is_more) = concluded(tx, found).await?;
         let jobs = self.claimed_rows(&rows, queue, claim.lease)?;
         Ok(Claimed {
             jobs: jobs.into_iter().map(|(_, job)| job).collect(),
@@ -184,10 +183,9 @@ impl PostgresBackend {
         let mut let_go = 0;
         for part in limits.chunks(KEYS_MAX) {
             let part: BTreeSet<LimitKey> = part.iter().map(|limit| (*limit).clone()).collect();
-            let_go += self
-                .db
-                .transaction(async |tx| self.let_held_go_in(tx, &part).await)
-                .await?;
+            let mut tx = self.db.begin().await?;
+            let done = self.let_held_go_in(&mut tx, &part).await;
+            let_go += concluded(tx, done).await?;
         }
         Ok(let_go)
     }

@@ -9,7 +9,7 @@ use forktex_db::{DbError, Singly as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::PostgresBackend;
+use super::{PostgresBackend, concluded};
 use super::row::microseconds;
 use crate::backend::{Due, NewJob, Put};
 use crate::identifier::JobId;
@@ -60,9 +60,9 @@ impl PostgresBackend {
                 Ok(vec![Put::Inserted; jobs.len()])
             }
             jobs => {
-                self.db
-                    .transaction(async |tx| self.put_on(tx.connection(), jobs).await)
-                    .await
+                let mut tx = self.db.begin().await?;
+                let answers = self.put_on(tx.connection(), jobs).await;
+                concluded(tx, answers).await
             }
         }
     }

@@ -103,10 +103,10 @@ impl PostgresBackend {
         }
         let mut accepted: HashSet<(Uuid, i32)> = HashSet::with_capacity(order.len());
         if !finished.ids.is_empty() {
-            accepted.extend(racing(async || self.finish(&finished).await).await?);
+            accepted.extend(racing!(self.finish(&finished))?);
         }
         if !ends.ids.is_empty() {
-            accepted.extend(racing(async || self.end(&ends).await).await?);
+            accepted.extend(racing!(self.end(&ends))?);
         }
         let ended = order.iter();
         let ended = ended.map(|(settlement, grant)| (grant.lease_id, settlement.lease.id));

@@ -64,8 +64,10 @@ async fn write(shared: &Shared, group: Vec<Answer>) {
             }
         }
     }
-    // The hands and the leases are given up here.
-    drop(group);
+    for Answer { held, hand, .. } in group {
+        // Its place is free only now that nothing is to be written of it.
+        drop((held, hand));
+    }
 }
 
 /// Tries until the queue has answered. Writing an outcome a second time is refused, so that an answer that

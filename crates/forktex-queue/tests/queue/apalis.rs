@@ -85,7 +85,7 @@ on_all_backends! {
         jobs.push_bulk((0..10).map(|at| Note::new(format!("bulk {at}"))).collect())
             .await
             .unwrap();
-        drop(stage.queue.enqueue(Note::new("enqueued")).await.unwrap());
+        stage.queue.enqueue(Note::new("enqueued")).await.unwrap();
 
         let ctx = WorkerContext::new("notes");
         let worker = WorkerBuilder::new(&ctx)
@@ -109,7 +109,7 @@ on_all_backends! {
     async fn errors_of_apalis_mean_a_retry_or_a_dead_letter(stage) {
         let ledger = Ledger::default();
         let texts = ["fail once", "later", "abort", "fail"];
-        drop(stage.queue.enqueue_many(texts.map(Note::new)).await.unwrap());
+        stage.queue.enqueue_many(texts.map(Note::new)).await.unwrap();
         let ctx = WorkerContext::new("notes");
         let worker = WorkerBuilder::new(&ctx)
             .backend(stage.queue.apalis::<Note>())
@@ -158,7 +158,7 @@ on_all_backends! {
 
     /// Jobs that apalis was not given yet are ready for others when its worker stops, and not counted.
     async fn what_a_stopped_worker_did_not_begin_is_handed_back(stage) {
-        drop(stage.queue.enqueue_many((0..40).map(|_| Note::new("one of many"))).await.unwrap());
+        stage.queue.enqueue_many((0..40).map(|_| Note::new("one of many"))).await.unwrap();
         let worker = WorkerBuilder::new("notes")
             .backend(stage.queue.apalis::<Note>().concurrency(8))
             .build(once);

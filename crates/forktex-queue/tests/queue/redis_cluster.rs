@@ -31,7 +31,7 @@ async fn live(queue: &Queue) {
             .tenant(format!("org-{}", at % 4))
             .limit(Limit::new("two").concurrency(2).rate(500, "1s"))
             .after("10ms");
-        drop(enqueue.await.unwrap());
+        enqueue.await.unwrap();
     }
     let first = queue.enqueue(Note::new("once")).unique(Unique::UntilDone).await.unwrap();
     let second = queue.enqueue(Note::new("once")).unique(Unique::UntilDone).await.unwrap();

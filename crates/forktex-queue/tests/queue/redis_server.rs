@@ -96,7 +96,7 @@ async fn a_worker_outlives_its_server() {
         .start()
         .await
         .unwrap();
-    drop(ground.queue.enqueue(Note::new("before")).await.unwrap());
+    ground.queue.enqueue(Note::new("before")).await.unwrap();
     ledger.reaches(1).await;
     ground.server.kill().await.unwrap();
     let fault = ground.queue.enqueue(Note::new("lost")).await.unwrap_err();
@@ -137,11 +137,11 @@ async fn an_idle_worker_hears_of_a_job() {
         .await
         .unwrap();
     // The first may come before the worker listens.
-    drop(ground.queue.enqueue(Note::new("first")).await.unwrap());
+    ground.queue.enqueue(Note::new("first")).await.unwrap();
     ledger.reaches(1).await;
     let began = Instant::now();
     for count in 2..=11 {
-        drop(ground.queue.enqueue(Note::new("next")).await.unwrap());
+        ground.queue.enqueue(Note::new("next")).await.unwrap();
         ledger.reaches(count).await;
     }
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
