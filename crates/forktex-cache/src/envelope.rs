@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_header_that_cannot_be_read_is_told() {
-        for text in ["\u{1}", "\u{1}{}", "\u{1}nonsense\n1", "\u{1}[]\n1"] {
+        for text in ["\u{1}", "\u{1}{}", "\u{1}nonsense\n1", "\u{1}7\n1"] {
             assert_eq!(Envelope::open(Bytes::from_static(text.as_bytes())), None, "{text:?}");
         }
     }

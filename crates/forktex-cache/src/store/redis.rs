@@ -38,7 +38,7 @@ impl RedisStore {
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
         let client = self.client();
-        self.call(READ, key, client.get(key)).await
+        self.call(READ, key, Box::pin(client.get(key))).await
     }
 
     pub(super) async fn get_with_ttl(

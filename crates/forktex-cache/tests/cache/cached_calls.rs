@@ -258,3 +258,13 @@ async fn calls_can_be_spawned() {
     let answers = tokio::time::timeout(DEADLINE, spawned).await;
     assert_eq!(answers.unwrap().unwrap(), (Ok(1), Ok(2)));
 }
+
+/// Futures stand inside of each other, and on the stacks of those who poll them.
+#[test]
+fn the_future_of_a_call_is_small() {
+    let cache = Cache::in_process();
+    let origin = Origin::default();
+    let read = size_of_val(&cache.get_json::<User>(&user::key(1, "a").unwrap()));
+    let call = size_of_val(&plain(&cache, 1, &origin));
+    assert!(read <= 2_048 && call <= 4_096, "{read} and {call} bytes");
+}

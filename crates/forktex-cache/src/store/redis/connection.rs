@@ -5,7 +5,7 @@
 //! to be broken, and is not sent twice: a caller is told at once, and decides.
 
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
@@ -130,8 +130,8 @@ impl RedisStore {
     ) -> Result<T, CacheError> {
         let client = self.client();
         let (command, arguments) = command.into_parts();
-        self.call(action, key, client.custom(command, arguments))
-            .await
+        let work = Box::pin(client.custom(command, arguments));
+        self.call(action, key, work).await
     }
 
     /// Sends one command to this primary of a cluster.
@@ -147,8 +147,8 @@ impl RedisStore {
         };
         let client = self.pool.next_connected().with_options(&options);
         let (command, arguments) = command.into_parts();
-        self.call(action, "", client.custom(command, arguments))
-            .await
+        let work = Box::pin(client.custom(command, arguments));
+        self.call(action, "", work).await
     }
 
     /// Sends commands at once, up to a limit, and waits for all answers. Those to one server are done in
@@ -172,17 +172,20 @@ impl RedisStore {
                 }
                 pipeline.all::<Vec<Value>>().await
             };
-            answers.extend(self.call(action, key, work).await?);
+            answers.extend(self.call(action, key, Box::pin(work)).await?);
         }
         Ok(answers)
     }
 
     /// Makes a call to Redis: through the circuit breaker, and with its error sorted.
+    ///
+    /// The work comes on the heap: the driver's futures have kilobytes, which every future around them
+    /// would have as well, and more than once.
     pub(super) async fn call<T>(
         &self,
         action: &'static str,
         key: &str,
-        work: impl Future<Output = Result<T, Error>>,
+        work: Pin<Box<impl Future<Output = Result<T, Error>>>>,
     ) -> Result<T, CacheError> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(CacheError::Closed);
