@@ -77,6 +77,7 @@ on_all_backends! {
             stage.queue.enqueue(Note::new(text)).limit(limit).await.unwrap();
         }
         eventually("two of a key are held", async || held(&stage).await == 2).await;
+        ledger.reaches(2).await;
         let mut texts = ledger.texts();
         texts.sort();
         assert_eq!(texts, ["a", "b"]);

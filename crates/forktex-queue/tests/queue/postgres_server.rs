@@ -24,6 +24,7 @@ type Done = Arc<Mutex<BTreeMap<u64, u32>>>;
 fn worker(queue: &Queue, done: &Done) -> Worker {
     let done = Arc::clone(done);
     Worker::new(queue)
+        .without_linked()
         .concurrency(8)
         .lease("2s")
         .handle(move |job: Count, _ctx| {

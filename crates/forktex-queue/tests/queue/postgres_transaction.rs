@@ -47,6 +47,7 @@ async fn a_job_is_taken_only_after_the_commit_and_sees_what_was_written_with_it(
     let (sender, mut confirmed) = tokio::sync::mpsc::unbounded_channel();
     let looking = db.clone();
     let worker = Worker::new(&queue)
+        .without_linked()
         .handle(move |job: Confirm, _ctx| {
             let (sender, db) = (sender.clone(), looking.clone());
             async move {

@@ -33,7 +33,7 @@ WITH ended AS MATERIALIZED (
         FOR UPDATE
     ) AS job
 ), forgotten AS (
-    DELETE FROM forktex_queue.lease USING ended WHERE lease.lease_id = ended.lease_id
+    DELETE FROM forktex_queue.lease WHERE lease_id = ANY (ARRAY(SELECT lease_id FROM ended))
 ), removed AS (
     DELETE FROM forktex_queue.job USING lost WHERE job.job_id = lost.job_id AND lost.outcome = 0
 ), moved AS (
