@@ -98,7 +98,21 @@ macro_rules! displayed {
 }
 
 displayed!(
-    i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, bool, char, uuid::Uuid
+    i8,
+    i16,
+    i32,
+    i64,
+    i128,
+    isize,
+    u8,
+    u16,
+    u32,
+    u64,
+    u128,
+    usize,
+    bool,
+    char,
+    uuid::Uuid
 );
 
 impl<T: AsKey> AsKey for Option<T> {

@@ -160,7 +160,11 @@ impl<J: Job> ApalisBackend<J> {
         let mut worker = Worker::new(&self.queue)
             .without_linked()
             .concurrency(*concurrency)
-            .queues(queues.clone().unwrap_or_else(|| vec![J::SETTINGS.queue.to_owned()]))
+            .queues(
+                queues
+                    .clone()
+                    .unwrap_or_else(|| vec![J::SETTINGS.queue.to_owned()]),
+            )
             .handle(move |job: J, ctx| task::hand_on(sender.clone(), job, ctx));
         if let Some(lease) = lease {
             worker = worker.lease(*lease);

@@ -77,7 +77,10 @@ pub(crate) enum Put {
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
     /// For those who look into the tables; nothing is decided by it.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "others keep no worker"))]
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "others keep no worker")
+    )]
     pub(crate) worker: WorkerId,
     /// In the order in which they are asked; at least one.
     pub(crate) queues: Vec<QueueName>,
@@ -143,7 +146,10 @@ pub(crate) enum Outcome {
     /// It is kept as a dead letter.
     Dead { reason: DeadReason, error: String },
     /// It is handed back, and the attempt does not count.
-    Release { delay: Duration, note: Option<String> },
+    Release {
+        delay: Duration,
+        note: Option<String>,
+    },
     /// It was asked to end, and did: removed.
     Cancelled,
 }

@@ -138,10 +138,7 @@ impl Cron {
 
 impl fmt::Debug for Cron {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("Cron")
-            .field(&self.schedule)
-            .finish()
+        formatter.debug_tuple("Cron").field(&self.schedule).finish()
     }
 }
 
@@ -167,10 +164,7 @@ impl CronSchedule {
     }
 
     /// Puts in what `job` makes of the instant of the tick.
-    pub fn job_at<J: Job>(
-        self,
-        job: impl Fn(OffsetDateTime) -> J + Send + Sync + 'static,
-    ) -> Cron {
+    pub fn job_at<J: Job>(self, job: impl Fn(OffsetDateTime) -> J + Send + Sync + 'static) -> Cron {
         Cron {
             schedule: self,
             make: Arc::new(move |queue, tick| {
@@ -291,7 +285,10 @@ mod tests {
         assert_eq!(ticks.last_until(noon), Some(datetime!(2026-01-10 1:00 UTC)));
         // On 29 March 2026 the clock goes from 2:00 to 3:00, which is 1:00 UTC.
         let spring = datetime!(2026-03-28 12:00 UTC);
-        assert_eq!(ticks.next_after(spring), Some(datetime!(2026-03-29 1:00 UTC)));
+        assert_eq!(
+            ticks.next_after(spring),
+            Some(datetime!(2026-03-29 1:00 UTC))
+        );
         assert_eq!(
             ticks.last_until(datetime!(2026-01-11 1:00:00.9 UTC)),
             Some(datetime!(2026-01-11 1:00 UTC))

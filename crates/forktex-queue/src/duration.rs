@@ -170,7 +170,11 @@ mod tests {
             );
         }
         for text in ["3651d", "99999999999999999999s", "9999999999999999d"] {
-            assert_eq!(text.into_duration(), Err(InvalidDuration::TooLong), "{text}");
+            assert_eq!(
+                text.into_duration(),
+                Err(InvalidDuration::TooLong),
+                "{text}"
+            );
         }
         assert_eq!(positive("0s"), Err(InvalidDuration::Zero));
     }

@@ -104,7 +104,9 @@ pub enum QueueError {
     },
 
     /// A dead letter cannot be replayed while another job holds its unique key.
-    #[error("cannot replay job {id}: its unique key is held by job {holder}; wait until that one ends")]
+    #[error(
+        "cannot replay job {id}: its unique key is held by job {holder}; wait until that one ends"
+    )]
     Conflict {
         /// The dead letter.
         id: JobId,

@@ -35,11 +35,8 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// Calls the body.
-    fn call(
-        job: Self::Job,
-        ctx: JobContext,
-        resources: Resources,
-    ) -> BoxFuture<'static, JobResult>;
+    fn call(job: Self::Job, ctx: JobContext, resources: Resources)
+    -> BoxFuture<'static, JobResult>;
 }
 
 /// A handler that a linked crate declares.
@@ -113,8 +110,9 @@ pub(crate) enum Failure {
     Job(JobError),
 }
 
-type Call =
-    Arc<dyn Fn(Vec<u8>, JobContext, Resources) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
+type Call = Arc<
+    dyn Fn(Vec<u8>, JobContext, Resources) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync,
+>;
 
 /// A handler, its types forgotten.
 #[derive(Clone)]
@@ -186,7 +184,8 @@ impl fmt::Debug for Declared {
 }
 
 fn decode<J: Job>(payload: &[u8]) -> Result<J, Failure> {
-    serde_json::from_slice(payload).map_err(|error| Failure::Undecodable(PayloadFault::read(&error)))
+    serde_json::from_slice(payload)
+        .map_err(|error| Failure::Undecodable(PayloadFault::read(&error)))
 }
 
 /// The handlers of a worker, while it is being built.

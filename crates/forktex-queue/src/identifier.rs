@@ -219,11 +219,16 @@ fn distance(left: &str, right: &str) -> usize {
     for (line, from) in left.chars().enumerate() {
         let mut diagonal = line;
         let mut last = line + 1;
-        for (cell, to) in row.iter_mut().zip(std::iter::once(None).chain(right.iter().map(Some))) {
+        for (cell, to) in row
+            .iter_mut()
+            .zip(std::iter::once(None).chain(right.iter().map(Some)))
+        {
             let above = *cell;
             *cell = match to {
                 None => last,
-                Some(to) => (diagonal + usize::from(from != *to)).min(above + 1).min(last + 1),
+                Some(to) => (diagonal + usize::from(from != *to))
+                    .min(above + 1)
+                    .min(last + 1),
             };
             diagonal = above;
             last = *cell;
@@ -241,7 +246,18 @@ mod tests {
         for good in ["a", "email.send", "user-1.x_y"] {
             assert_eq!(JobName::new(good).unwrap().as_str(), good);
         }
-        for bad in ["", ".", "a.", "a..b", "a b", "é", &"x".repeat(101), "a\0b", "a:b", "{a}"] {
+        for bad in [
+            "",
+            ".",
+            "a.",
+            "a..b",
+            "a b",
+            "é",
+            &"x".repeat(101),
+            "a\0b",
+            "a:b",
+            "{a}",
+        ] {
             assert!(QueueName::new(bad).is_err(), "{bad:?}");
         }
     }
@@ -263,7 +279,10 @@ mod tests {
         ] {
             assert_eq!(distance(left, right), expected, "{left} {right}");
         }
-        assert_eq!(nearest("email.sent", ["email.send", "report"]), Some("email.send"));
+        assert_eq!(
+            nearest("email.sent", ["email.send", "report"]),
+            Some("email.send")
+        );
         assert_eq!(nearest("other", ["email.send", "report"]), None);
     }
 }

@@ -56,7 +56,8 @@ impl InProcessBackend {
             (answer, state.take_news())
         };
         if is_work_new {
-            self.wakes.send_modify(|count| *count = count.wrapping_add(1));
+            self.wakes
+                .send_modify(|count| *count = count.wrapping_add(1));
         }
         answer
     }

@@ -82,14 +82,16 @@ impl Limit {
         if self.concurrency == Some(0) {
             return Err(QueueError::InvalidOption {
                 option: "concurrency",
-                reason: "a limit of zero would keep the job forever; pause its queue instead".into(),
+                reason: "a limit of zero would keep the job forever; pause its queue instead"
+                    .into(),
             });
         }
         if let Some(rate) = self.rate {
             if !(1..=RATE_COUNT_MAX).contains(&rate.count) {
                 return Err(QueueError::InvalidOption {
                     option: "rate",
-                    reason: format!("it counts from 1 to {RATE_COUNT_MAX}, not {}", rate.count).into(),
+                    reason: format!("it counts from 1 to {RATE_COUNT_MAX}, not {}", rate.count)
+                        .into(),
                 });
             }
             if rate.per < Duration::from_millis(1) {
@@ -120,7 +122,13 @@ mod tests {
 
     #[test]
     fn limits_that_could_not_be_kept_are_refused() {
-        assert!(Limit::new("k").concurrency(1).rate(1, "1ms").check().is_ok());
+        assert!(
+            Limit::new("k")
+                .concurrency(1)
+                .rate(1, "1ms")
+                .check()
+                .is_ok()
+        );
         for limit in [
             Limit::new("").concurrency(1),
             Limit::new("x".repeat(201)).concurrency(1),

@@ -83,7 +83,6 @@ impl PostgresBackend {
     }
 
     /// Puts jobs in with a transaction of the caller's; others are told of them after its commit.
-    #[expect(clippy::needless_pass_by_value, reason = "as `put` takes them")]
     pub(crate) async fn put_in(
         &self,
         tx: &mut Transaction,

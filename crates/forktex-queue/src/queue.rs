@@ -17,9 +17,9 @@ use forktex_cache::Cache;
 use forktex_db::Db;
 
 pub use control::{Cancelled, ReplayedAll};
-pub use enqueue::{Enqueue, EnqueueMany, Enqueued, JOBS_MAX, JOBS_PAYLOAD_BYTES_MAX};
 #[cfg(feature = "postgres")]
 pub use enqueue::EnqueueInTransaction;
+pub use enqueue::{Enqueue, EnqueueMany, Enqueued, JOBS_MAX, JOBS_PAYLOAD_BYTES_MAX};
 pub use inline::InlineBuilder;
 pub use inspect::{Cursor, JobList, PAGE_JOBS_MAX, Page};
 pub use options::{PAYLOAD_BYTES_MAX_DEFAULT, QueueOptions};
@@ -142,10 +142,12 @@ impl Queue {
     /// [`QueueError::InvalidName`] for a namespace that is none.
     #[cfg(feature = "redis")]
     pub fn redis_with(cache: &Cache, options: QueueOptions) -> Result<Self, QueueError> {
-        Ok(match RedisBackend::new(cache, options.checked_namespace()?) {
-            Some(backend) => Self::on(Arc::new(backend), Place::Redis, options, None),
-            None => Self::in_process_with(options),
-        })
+        Ok(
+            match RedisBackend::new(cache, options.checked_namespace()?) {
+                Some(backend) => Self::on(Arc::new(backend), Place::Redis, options, None),
+                None => Self::in_process_with(options),
+            },
+        )
     }
 
     /// Begins a queue that runs each job where it is enqueued, for tests: see [`InlineBuilder`].

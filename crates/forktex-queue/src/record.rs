@@ -198,7 +198,11 @@ mod tests {
     fn notes_are_cut_at_a_characters_end() {
         assert_eq!(bounded("a\0b"), "a\u{fffd}b");
         let long = bounded(&"é".repeat(NOTE_BYTES_MAX));
-        assert!(long.len() <= NOTE_BYTES_MAX && long.ends_with('…'), "{}", long.len());
+        assert!(
+            long.len() <= NOTE_BYTES_MAX && long.ends_with('…'),
+            "{}",
+            long.len()
+        );
     }
 
     #[test]
@@ -206,7 +210,10 @@ mod tests {
         for status in [JobStatus::Scheduled, JobStatus::Held, JobStatus::Dead] {
             assert_eq!(JobStatus::from_word(status.as_str()), Some(status));
         }
-        assert_eq!(DeadReason::from_word("lease_lost"), Some(DeadReason::LeaseLost));
+        assert_eq!(
+            DeadReason::from_word("lease_lost"),
+            Some(DeadReason::LeaseLost)
+        );
         assert_eq!(DeadReason::from_word("bored"), None);
     }
 }

@@ -185,7 +185,11 @@ impl Backend for RedisBackend {
             Value::from(queue.as_str()),
             Value::Integer(i64::from(is_paused)),
         ];
-        let action = if is_paused { "pause a queue" } else { "resume a queue" };
+        let action = if is_paused {
+            "pause a queue"
+        } else {
+            "resume a queue"
+        };
         self.run(&script::PAUSE, action, arguments).await?;
         Ok(())
     }
@@ -205,7 +209,9 @@ impl Backend for RedisBackend {
 
     async fn replay(&self, id: JobId) -> Result<ReplayAnswer, QueueError> {
         const ACTION: &str = "replay a dead letter";
-        let answer = self.run(&script::REPLAY, ACTION, vec![id_value(id)]).await?;
+        let answer = self
+            .run(&script::REPLAY, ACTION, vec![id_value(id)])
+            .await?;
         Ok(match &answer {
             Value::Integer(1) => ReplayAnswer::Replayed,
             Value::Integer(_) => ReplayAnswer::Unknown,

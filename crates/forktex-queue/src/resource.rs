@@ -96,9 +96,7 @@ impl Resources {
             .get(&TypeId::of::<T>())
             .and_then(|value| value.downcast_ref::<Arc<T>>())
             .map(|value| Resource(Arc::clone(value)))
-            .ok_or_else(|| {
-                JobError::fatal(format!("no resource `{}` was given", type_name::<T>()))
-            })
+            .ok_or_else(|| JobError::fatal(format!("no resource `{}` was given", type_name::<T>())))
     }
 }
 

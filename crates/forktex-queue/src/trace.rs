@@ -31,10 +31,16 @@ pub(crate) fn is_trace_parent(text: &str) -> bool {
                 .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
     let mut parts = text.split('-');
-    let version = parts.next().is_some_and(|part| is_hex(part, 2) && part != "ff");
+    let version = parts
+        .next()
+        .is_some_and(|part| is_hex(part, 2) && part != "ff");
     let some = |part: &str| part.bytes().any(|byte| byte != b'0');
-    let trace = parts.next().is_some_and(|part| is_hex(part, 32) && some(part));
-    let span = parts.next().is_some_and(|part| is_hex(part, 16) && some(part));
+    let trace = parts
+        .next()
+        .is_some_and(|part| is_hex(part, 32) && some(part));
+    let span = parts
+        .next()
+        .is_some_and(|part| is_hex(part, 16) && some(part));
     let flags = parts.next().is_some_and(|part| is_hex(part, 2));
     version && trace && span && flags && parts.next().is_none()
 }

@@ -326,7 +326,8 @@ impl Worker {
 impl Shared {
     /// Has the claimer look for work.
     fn poke(&self) {
-        self.poked.send_modify(|count| *count = count.wrapping_add(1));
+        self.poked
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Ends all tasks.

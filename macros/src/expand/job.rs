@@ -89,17 +89,17 @@ fn settings(job: &Job) -> Option<TokenStream> {
 
 fn limit(limit: &Limit, root: &Root) -> TokenStream {
     let private = root.private();
-    let field = match &limit.key {
-        Some(field) => {
-            let this = quote!(self);
-            quote_spanned!(field.span()=> ::core::option::Option::Some(&#this.#field))
-        }
-        None => quote!(::core::option::Option::None),
+    let field = if let Some(field) = &limit.key {
+        let this = quote!(self);
+        quote_spanned!(field.span()=> ::core::option::Option::Some(&#this.#field))
+    } else {
+        quote!(::core::option::Option::None)
     };
     let concurrency = limit.concurrency.iter();
-    let rate = limit.rate.iter().map(|(count, per)| {
-        quote!(.rate(#count, #private::milliseconds(#per)))
-    });
+    let rate = limit
+        .rate
+        .iter()
+        .map(|(count, per)| quote!(.rate(#count, #private::milliseconds(#per))));
     quote! {
         fn limit(&self) -> ::core::option::Option<#private::Limit> {
             let limit = #private::limit(<Self as #private::Job>::NAME, #field)?;

@@ -130,11 +130,7 @@ fn unique(syntax: &UniqueSyntax, diagnostics: &mut Diagnostics) -> Option<Unique
     }
 }
 
-fn limit(
-    options: &JobOptions,
-    fields: &[Ident],
-    diagnostics: &mut Diagnostics,
-) -> Option<Limit> {
+fn limit(options: &JobOptions, fields: &[Ident], diagnostics: &mut Diagnostics) -> Option<Limit> {
     let key = options.limit_key.as_ref();
     if let Some(key) = key
         && options.concurrency.is_none()

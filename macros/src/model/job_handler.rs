@@ -50,12 +50,11 @@ pub(crate) fn check(
     }
     let output = check.output(signature);
     let mut parameters = parameters.into_iter();
-    let job = match parameters.next() {
-        Some(parameter) => check.job(parameter),
-        None => {
-            check.error_at_end(signature, message::HANDLER_WITHOUT_JOB);
-            None
-        }
+    let job = if let Some(parameter) = parameters.next() {
+        check.job(parameter)
+    } else {
+        check.error_at_end(signature, message::HANDLER_WITHOUT_JOB);
+        None
     };
     let mut checked = Vec::new();
     for parameter in parameters {
@@ -189,10 +188,13 @@ impl Check<'_> {
 fn expected(signature: &Signature) -> String {
     let mut job = "MyJob".to_owned();
     let mut resources = String::new();
-    let typed = signature.inputs.iter().filter_map(|argument| match argument {
-        FnArg::Typed(parameter) => Some(parameter),
-        FnArg::Receiver(_) => None,
-    });
+    let typed = signature
+        .inputs
+        .iter()
+        .filter_map(|argument| match argument {
+            FnArg::Typed(parameter) => Some(parameter),
+            FnArg::Receiver(_) => None,
+        });
     for (position, parameter) in typed.enumerate() {
         let ty = referent(&parameter.ty);
         if types::is_named(ty, "JobContext") {

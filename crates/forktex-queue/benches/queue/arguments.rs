@@ -70,11 +70,16 @@ fn row(name: &str) -> Result<&'static Row, String> {
 }
 
 pub(crate) fn help() -> String {
-    let mut help = "cargo xtask bench queue [--only ROW,..] [--rounds N] [--jobs N] [--quick] [--json]\n\n"
-        .to_owned();
+    let mut help =
+        "cargo xtask bench queue [--only ROW,..] [--rounds N] [--jobs N] [--quick] [--json]\n\n"
+            .to_owned();
     for row in ROWS {
         // A String takes all that is written to it.
-        let _ = writeln!(help, "  {:<20} {} ({} rounds)", row.name, row.what, row.rounds);
+        let _ = writeln!(
+            help,
+            "  {:<20} {} ({} rounds)",
+            row.name, row.what, row.rounds
+        );
     }
     help
 }

@@ -21,7 +21,11 @@ pub(crate) async fn set_up(server: &Postgres, url: &str, jobs: u64) -> Result<()
 }
 
 /// Claims and removes most of so many jobs: as many as every turn finds its whole batch of. Jobs a second.
-pub(crate) async fn batched(server: &Postgres, url: &str, jobs: u64) -> Result<f64, Box<dyn Error>> {
+pub(crate) async fn batched(
+    server: &Postgres,
+    url: &str,
+    jobs: u64,
+) -> Result<f64, Box<dyn Error>> {
     let turns = jobs * 9 / 10 / BATCH / CLIENTS;
     turns_per_second(server, url, "batched.sql", turns)
         .await

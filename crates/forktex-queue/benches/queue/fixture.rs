@@ -12,9 +12,6 @@ use serde::{Deserialize, Serialize};
 /// How long what should take seconds may take before the row gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 
-/// The queue of the job.
-pub(crate) const QUEUE: &str = "bench";
-
 /// The job: it does nothing, and its JSON is what a row of the bare loop carries.
 #[derive(Job, Clone, Debug, Serialize, Deserialize)]
 #[job("bench.mail", queue = "bench")]
@@ -75,7 +72,8 @@ impl Bench {
 
     /// A size: the one that was asked for, the real one, or that of a quick look.
     pub(crate) fn jobs(&self, real: u64, quick: u64) -> u64 {
-        self.jobs.unwrap_or(if self.is_quick { quick } else { real })
+        self.jobs
+            .unwrap_or(if self.is_quick { quick } else { real })
     }
 }
 

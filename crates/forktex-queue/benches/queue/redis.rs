@@ -79,7 +79,10 @@ pub(crate) async fn figures(rounds: usize) -> Outcome<Vec<Figure>> {
                 bare_rate = bare.turn().await?;
             }
         }
-        eprintln!("  redis, round {}: ours {our_rate:.0} jobs/s, bare {bare_rate:.0}", round + 1);
+        eprintln!(
+            "  redis, round {}: ours {our_rate:.0} jobs/s, bare {bare_rate:.0}",
+            round + 1
+        );
         of_ours.push(our_rate);
         of_bare.push(bare_rate);
         ratios.push(our_rate / bare_rate);
@@ -170,7 +173,7 @@ async fn pickup_p99_ms(cache: &Cache, round: usize) -> Outcome<f64> {
     let mut times = Vec::with_capacity(PICKUPS);
     for number in 0..WARM_UP + PICKUPS {
         let asked = Instant::now();
-        drop(queue.enqueue(Nothing::new(0)).await?);
+        queue.enqueue(Nothing::new(0)).await?;
         let at = tokio::time::timeout(LIMIT, beginnings.recv()).await?;
         let at = at.ok_or("the worker has ended")?;
         if number >= WARM_UP {

@@ -100,11 +100,7 @@ async fn put<J: Job>(queue: Queue, tasks: Vec<Task<J>>) -> Result<(), QueueError
     queue.enqueue_many(plain).await.map(drop)
 }
 
-async fn put_one<J: Job>(
-    queue: &Queue,
-    job: J,
-    ctx: &ExecutionContext,
-) -> Result<(), QueueError> {
+async fn put_one<J: Job>(queue: &Queue, job: J, ctx: &ExecutionContext) -> Result<(), QueueError> {
     let mut enqueue = queue.enqueue(job);
     if let Some(seconds) = ctx.run_at() {
         let instant = i64::try_from(seconds)

@@ -68,7 +68,10 @@ impl JobError {
         match delay.into_duration() {
             Ok(delay) => Self::with_course(Course::RetryAfter(delay), &*error),
             Err(fault) => {
-                let text = format!("{} (and its delay was not used: {fault})", with_causes(&*error));
+                let text = format!(
+                    "{} (and its delay was not used: {fault})",
+                    with_causes(&*error)
+                );
                 Self::of_text(&text)
             }
         }
@@ -157,7 +160,11 @@ mod tests {
     fn a_delay_that_cannot_be_used_is_told() {
         let error = JobError::retry_after("soon", "busy");
         assert_eq!(error.course, Course::Retry);
-        assert!(error.text.starts_with("busy (and its delay was not used: `soon`"));
+        assert!(
+            error
+                .text
+                .starts_with("busy (and its delay was not used: `soon`")
+        );
         let error = JobError::retry_after("2s", "busy");
         assert_eq!(error.course, Course::RetryAfter(Duration::from_secs(2)));
         assert!(JobError::fatal("gone").is_fatal());

@@ -97,7 +97,7 @@ impl State {
             started_at: now,
             lease_until: now.after(claim.lease),
         };
-        let taken = ClaimedJob {
+        let claimed = ClaimedJob {
             id: job.id,
             token,
             name: job.name.clone(),
@@ -111,7 +111,7 @@ impl State {
             trace_parent: job.trace_parent.clone(),
         };
         self.enter(job);
-        Some(Admission::Taken(taken))
+        Some(Admission::Taken(claimed))
     }
 
     /// Whether the job must wait for its limit; it then stands where it waits. Otherwise its start is
@@ -145,7 +145,10 @@ impl State {
 
     /// Makes a lease last until `until`.
     pub(super) fn renew(&mut self, lease: &Lease, until: Moment) -> Renewed {
-        let is_held = self.jobs.get(&lease.id).is_some_and(|job| is_of(job, lease));
+        let is_held = self
+            .jobs
+            .get(&lease.id)
+            .is_some_and(|job| is_of(job, lease));
         let Some(mut job) = is_held.then(|| self.leave(lease.id)).flatten() else {
             return Renewed::Lost;
         };

@@ -112,10 +112,8 @@ impl State {
             if let Some(other) = holder.filter(|holder| *holder != id) {
                 return ReplayAnswer::Conflict(other);
             }
-            let is_taken_anew = matches!(
-                lock.mode,
-                UniqueMode::UntilStarted | UniqueMode::UntilDone
-            );
+            let is_taken_anew =
+                matches!(lock.mode, UniqueMode::UntilStarted | UniqueMode::UntilDone);
             if is_taken_anew {
                 self.lock(key, lock.mode, id, now);
             }

@@ -22,7 +22,10 @@ impl State {
     /// Takes the end of an attempt, from whoever has the lease alone.
     pub(super) fn settle(&mut self, settlement: Settlement, now: Moment) -> Settled {
         let Settlement { lease, outcome } = settlement;
-        let is_held = self.jobs.get(&lease.id).is_some_and(|job| is_of(job, &lease));
+        let is_held = self
+            .jobs
+            .get(&lease.id)
+            .is_some_and(|job| is_of(job, &lease));
         let Some(mut job) = is_held.then(|| self.end_run(lease.id)).flatten() else {
             return Settled::Refused;
         };

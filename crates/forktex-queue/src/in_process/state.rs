@@ -27,8 +27,7 @@ impl Moment {
 
     pub(super) fn as_date(self) -> OffsetDateTime {
         let nanoseconds = i128::from(self.0) * 1_000;
-        OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
     pub(super) fn after(self, time: Duration) -> Self {
@@ -278,7 +277,11 @@ impl State {
             }
             Stand::Held => {
                 let key = job.limit_key().unwrap_or_default().to_owned();
-                places.held.entry(key).or_default().insert((job.score, job.id));
+                places
+                    .held
+                    .entry(key)
+                    .or_default()
+                    .insert((job.score, job.id));
             }
             Stand::Running { lease_until, .. } => {
                 places.running.insert((lease_until, job.id));

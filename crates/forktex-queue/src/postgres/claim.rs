@@ -205,7 +205,9 @@ impl PostgresBackend {
         let mut answer = self.answer(&rows, queue, claim.lease)?;
         let last = answer.jobs.last().map(|(score, _)| *score);
         turn.mark = match last {
-            Some(score) if answer.tenants == 1 && answer.is_more && answer.jobs.len() >= LARGE_CLAIM => {
+            Some(score)
+                if answer.tenants == 1 && answer.is_more && answer.jobs.len() >= LARGE_CLAIM =>
+            {
                 Some(Mark {
                     score,
                     front_seen_at: mark.map_or(now, |mark| mark.front_seen_at),

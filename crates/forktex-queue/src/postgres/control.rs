@@ -9,8 +9,8 @@ use forktex_db::{DbError, Singly as _, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{PostgresBackend, concluded};
 use super::limits::LimitKey;
+use super::{PostgresBackend, concluded};
 use crate::backend::{CancelAnswer, NewJob, ReplayAnswer};
 use crate::identifier::{JobId, QueueName};
 
@@ -124,11 +124,12 @@ impl PostgresBackend {
         if let Some(key) = dead.try_get::<Option<String>, _>("unique_key")? {
             let queue: String = dead.try_get("queue")?;
             // The other two modes go on, whatever became of the job.
-            let is_taken_anew = matches!(
-                dead.try_get::<Option<i16>, _>("unique_mode")?,
-                Some(1 | 2)
-            );
-            if let Some(holder) = self.other_holder(tx, id, &queue, &key, is_taken_anew).await? {
+            let is_taken_anew =
+                matches!(dead.try_get::<Option<i16>, _>("unique_mode")?, Some(1 | 2));
+            if let Some(holder) = self
+                .other_holder(tx, id, &queue, &key, is_taken_anew)
+                .await?
+            {
                 return Ok(ReplayAnswer::Conflict(holder));
             }
         }

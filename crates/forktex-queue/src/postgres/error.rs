@@ -27,7 +27,10 @@ pub(super) fn failed(action: &'static str, error: DbError) -> QueueError {
         DbError::Unreadable { column } => QueueError::Corrupt {
             backend,
             action,
-            what: column.map_or_else(|| "a row".to_owned(), |column| format!("the column `{column}`")),
+            what: column.map_or_else(
+                || "a row".to_owned(),
+                |column| format!("the column `{column}`"),
+            ),
         },
         error => QueueError::Rejected {
             backend,

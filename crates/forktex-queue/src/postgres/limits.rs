@@ -11,8 +11,8 @@ use forktex_db::sqlx::{self, PgConnection, Row};
 use forktex_db::{DbError, Singly as _, Transaction};
 use uuid::Uuid;
 
-use super::{PostgresBackend, concluded};
 use super::row::microseconds;
+use super::{PostgresBackend, concluded};
 use crate::backend::{Claim, Claimed};
 use crate::identifier::QueueName;
 use verdict::{Candidate, Numbers, Usage, Verdict, judge};
@@ -44,7 +44,9 @@ impl PostgresBackend {
     ) -> Result<Claimed, DbError> {
         let room = room.min(LIMITED_JOBS_MAX);
         let mut tx = self.db.begin().await?;
-        let found = self.claim_limited_in(&mut tx, queue, after, claim, room).await;
+        let found = self
+            .claim_limited_in(&mut tx, queue, after, claim, room)
+            .await;
         let (rows, is_more) = concluded(tx, found).await?;
         let jobs = self.claimed_rows(&rows, queue, claim.lease)?;
         Ok(Claimed {

@@ -31,7 +31,10 @@ const LOST_NOTE: &str = "the worker that had it was lost";
 
 impl PostgresBackend {
     /// One bounded pass over all queues.
-    pub(super) async fn maintain_all(&self, dead_letters_kept: Duration) -> Result<Maintained, DbError> {
+    pub(super) async fn maintain_all(
+        &self,
+        dead_letters_kept: Duration,
+    ) -> Result<Maintained, DbError> {
         let mut done = Maintained::default();
         self.take_back(&mut done).await?;
         self.promote_all(&mut done).await?;

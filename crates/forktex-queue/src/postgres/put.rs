@@ -9,8 +9,8 @@ use forktex_db::{DbError, Singly as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{PostgresBackend, concluded};
 use super::row::microseconds;
+use super::{PostgresBackend, concluded};
 use crate::backend::{Due, NewJob, Put};
 use crate::identifier::JobId;
 use crate::limit::{Limit, Rate};
@@ -50,7 +50,9 @@ impl PostgresBackend {
                 session.end().await?;
                 Ok(answers)
             }
-            jobs if statements(jobs).count() == 1 && jobs.iter().all(|job| job.unique.is_none()) => {
+            jobs if statements(jobs).count() == 1
+                && jobs.iter().all(|job| job.unique.is_none()) =>
+            {
                 let columns = Columns::of(jobs.iter());
                 columns
                     .bound_to(sqlx::query(self.statements.put_jobs.clone()))
@@ -85,7 +87,8 @@ impl PostgresBackend {
                 answers.extend(part.iter().map(|job| (job.id.0, Put::Inserted)));
                 continue;
             }
-            self.put_unique(&mut *connection, part, &mut answers).await?;
+            self.put_unique(&mut *connection, part, &mut answers)
+                .await?;
         }
         for (id, first) in repeated {
             let put = match answers.get(&first) {

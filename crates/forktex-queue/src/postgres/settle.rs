@@ -11,11 +11,11 @@ use forktex_db::sqlx::{self, Row};
 use forktex_db::{DbError, Singly as _};
 use uuid::Uuid;
 
-use super::{PostgresBackend, racing};
 use super::claim::CLAIM_JOBS_MAX;
 use super::limits::LimitKey;
 use super::row::microseconds;
 use super::token::Grant;
+use super::{PostgresBackend, racing};
 use crate::backend::{Lease, Outcome, Renewed, Settled, Settlement};
 
 /// The most ends that one statement takes.

@@ -115,7 +115,10 @@ mod tests {
     fn the_schema_is_put_in_everywhere() {
         let statements = Statements::for_schema("forktex_queue_billing");
         let claim = statements.claim_jobs.as_str();
-        assert!(claim.contains(r#"FROM "forktex_queue_billing".ready"#), "{claim}");
+        assert!(
+            claim.contains(r#"FROM "forktex_queue_billing".ready"#),
+            "{claim}"
+        );
         assert!(!claim.contains(" forktex_queue."), "{claim}");
     }
 }

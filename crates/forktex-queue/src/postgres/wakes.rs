@@ -64,7 +64,8 @@ impl Wakes {
 
     /// Work may have come: tells this process at once, and the others soon. Never waits.
     pub(super) fn tell(&self) {
-        self.count.send_modify(|count| *count = count.wrapping_add(1));
+        self.count
+            .send_modify(|count| *count = count.wrapping_add(1));
         self.is_news.notify_one();
         let Ok(runtime) = Handle::try_current() else {
             return;

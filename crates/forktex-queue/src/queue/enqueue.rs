@@ -366,13 +366,13 @@ impl<'t> IntoFuture for EnqueueInTransaction<'t> {
         Box::pin(async move {
             let job = self.job?;
             let (id, name) = (job.id, job.name.clone());
-            let backend = self
-                .queue
-                .transactional()
-                .map_err(|backend| QueueError::NotTransactional {
-                    job: name.as_str().to_owned(),
-                    backend,
-                })?;
+            let backend =
+                self.queue
+                    .transactional()
+                    .map_err(|backend| QueueError::NotTransactional {
+                        job: name.as_str().to_owned(),
+                        backend,
+                    })?;
             let put = backend.put_in(self.tx, vec![job]).await?;
             let put = put.first().copied().unwrap_or(Put::Inserted);
             telemetry::enqueued(&name, put);

@@ -59,9 +59,7 @@ pub(super) fn prepare_all<J: Job>(
         if bytes > JOBS_PAYLOAD_BYTES_MAX {
             return Err(invalid(
                 "jobs",
-                format!(
-                    "together they have more than {JOBS_PAYLOAD_BYTES_MAX} bytes; split them"
-                ),
+                format!("together they have more than {JOBS_PAYLOAD_BYTES_MAX} bytes; split them"),
             ));
         }
         prepared.push(job);
@@ -151,8 +149,7 @@ fn unique_lock(
     let key = match &options.unique_key {
         Some(key) => {
             if key.is_empty() || key.len() > UNIQUE_KEY_BYTES_MAX || key.contains('\0') {
-                let reason =
-                    format!("it has 1 to {UNIQUE_KEY_BYTES_MAX} bytes, none of them NUL");
+                let reason = format!("it has 1 to {UNIQUE_KEY_BYTES_MAX} bytes, none of them NUL");
                 return Err(invalid("unique_key", reason));
             }
             format!("{name}/{key}")
@@ -170,7 +167,10 @@ fn trace_parent(queue: &Queue, options: &EnqueueOptions) -> Result<Option<String
         }
         return Ok(Some(given.clone()));
     }
-    Ok(queue.options().current_trace_parent().or_else(trace::current))
+    Ok(queue
+        .options()
+        .current_trace_parent()
+        .or_else(trace::current))
 }
 
 /// Bytes as lower case hexadecimal digits.

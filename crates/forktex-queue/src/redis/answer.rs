@@ -108,7 +108,10 @@ mod tests {
     fn a_server_that_is_away_is_told_from_one_that_refuses() {
         let away = said(ErrorKind::IO, "Connection refused (os error 111)");
         assert!(away.is_transient(), "{away:?}");
-        let away = said(ErrorKind::Unknown, "LOADING Redis is loading the dataset in memory");
+        let away = said(
+            ErrorKind::Unknown,
+            "LOADING Redis is loading the dataset in memory",
+        );
         assert!(away.is_transient(), "{away:?}");
         let late = said(ErrorKind::Timeout, "Request timed out.");
         assert!(matches!(late, QueueError::Timeout { .. }), "{late:?}");
@@ -117,6 +120,9 @@ mod tests {
             matches!(&full, QueueError::Rejected { code, .. } if code == "OOM"),
             "{full:?}"
         );
-        assert_eq!(full.to_string(), "cannot claim jobs: refused on Redis with OOM");
+        assert_eq!(
+            full.to_string(),
+            "cannot claim jobs: refused on Redis with OOM"
+        );
     }
 }

@@ -65,7 +65,11 @@ impl<'a> Stored<'a> {
         let attempts_max = rest.u16()?;
         let priority = i16::from_be_bytes(rest.u16()?.to_be_bytes());
         let (queue, name) = (rest.text()?, rest.text()?);
-        let tenant = if flags & TENANT == 0 { "" } else { rest.text()? };
+        let tenant = if flags & TENANT == 0 {
+            ""
+        } else {
+            rest.text()?
+        };
         let mut lock = None;
         if flags & LOCK != 0 {
             rest.take(1 + 8)?;
@@ -174,7 +178,11 @@ fn reason(number: u8) -> Option<DeadReason> {
 fn text(bytes: &mut Vec<u8>, text: &str) {
     let length = u16::try_from(text.len()).unwrap_or_default();
     bytes.extend(length.to_be_bytes());
-    bytes.extend_from_slice(text.as_bytes().get(..usize::from(length)).unwrap_or_default());
+    bytes.extend_from_slice(
+        text.as_bytes()
+            .get(..usize::from(length))
+            .unwrap_or_default(),
+    );
 }
 
 /// What is left to read.
@@ -252,8 +260,14 @@ mod tests {
         let job = job();
         let bytes = stored(&job, "");
         let read = Stored::read(&bytes).unwrap();
-        assert_eq!((read.queue, read.name, read.tenant), ("mail", "email.send", ""));
-        assert_eq!((read.attempts, read.attempts_max, read.priority), (2, 5, -3));
+        assert_eq!(
+            (read.queue, read.name, read.tenant),
+            ("mail", "email.send", "")
+        );
+        assert_eq!(
+            (read.attempts, read.attempts_max, read.priority),
+            (2, 5, -3)
+        );
         assert_eq!((read.payload, read.note), (job.payload.as_slice(), ""));
         assert_eq!((read.timeout, read.trace_parent), (job.timeout, ""));
         assert_eq!((read.flags & TIED, read.due_at_ms()), (0, 0));
@@ -272,15 +286,27 @@ mod tests {
         job.trace_parent = Some("00-ab-cd-01".to_owned());
         let bytes = stored(&job, "it failed");
         let read = Stored::read(&bytes).unwrap();
-        assert_eq!((read.tenant, read.lock, read.limit), ("org-1", Some("k"), Some("stripe")));
-        assert_eq!((read.payload, read.note), (job.payload.as_slice(), "it failed"));
-        assert_eq!((read.trace_parent, read.flags), ("00-ab-cd-01", TENANT | LOCK | LIMIT));
+        assert_eq!(
+            (read.tenant, read.lock, read.limit),
+            ("org-1", Some("k"), Some("stripe"))
+        );
+        assert_eq!(
+            (read.payload, read.note),
+            (job.payload.as_slice(), "it failed")
+        );
+        assert_eq!(
+            (read.trace_parent, read.flags),
+            ("00-ab-cd-01", TENANT | LOCK | LIMIT)
+        );
         assert_eq!(read.dead_reason, Some(DeadReason::Fatal));
     }
 
     #[test]
     fn what_is_cut_short_is_no_job() {
-        let job = NewJob { payload: Vec::new(), ..job() };
+        let job = NewJob {
+            payload: Vec::new(),
+            ..job()
+        };
         let bytes = stored(&job, "");
         assert!(Stored::read(&bytes).is_some());
         for length in 0..bytes.len() {

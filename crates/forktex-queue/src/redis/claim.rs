@@ -48,7 +48,10 @@ impl RedisBackend {
             Value::Bytes(Bytes::copy_from_slice(&tied)),
         ]);
         arguments.extend(claim.queues.iter().map(|queue| Value::from(queue.as_str())));
-        let answer = self.run(&script::CLAIM, ACTION, arguments).await?.into_array();
+        let answer = self
+            .run(&script::CLAIM, ACTION, arguments)
+            .await?
+            .into_array();
         let [stamp, is_more, next_due, jobs @ ..] = answer.as_slice() else {
             return Err(answer::unexpected(ACTION));
         };

@@ -139,7 +139,10 @@ impl RedisBackend {
             Value::from_static_str(way),
         ];
         arguments.extend(ids);
-        let answer = self.run(&script::LOOK, action, arguments).await?.into_array();
+        let answer = self
+            .run(&script::LOOK, action, arguments)
+            .await?
+            .into_array();
         let [last, is_end, records @ ..] = answer.as_slice() else {
             return Err(answer::unexpected(action));
         };
@@ -234,6 +237,8 @@ fn read(parts: &[Value]) -> Option<JobRecord> {
 /// The time of the claim, of which a mark tells.
 fn started_at_ms(mark: &Value) -> Option<i64> {
     let stamp = mark.as_bytes()?.get(..STAMP_BYTES)?;
-    let number = stamp.iter().fold(0, |number, byte| number << 8 | i64::from(*byte));
+    let number = stamp
+        .iter()
+        .fold(0, |number, byte| number << 8 | i64::from(*byte));
     Some(number)
 }

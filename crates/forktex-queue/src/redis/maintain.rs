@@ -63,7 +63,9 @@ impl RedisBackend {
         let names = answer.into_array().into_iter();
         names
             .map(|name| {
-                let name = name.into_string().and_then(|name| QueueName::new(name).ok());
+                let name = name
+                    .into_string()
+                    .and_then(|name| QueueName::new(name).ok());
                 name.ok_or_else(|| answer::corrupt(action, "the name of a queue"))
             })
             .collect()

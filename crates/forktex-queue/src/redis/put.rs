@@ -22,7 +22,10 @@ impl RedisBackend {
         for job in &jobs {
             arguments.extend(described(job));
         }
-        let answer = self.run(&script::PUT, ACTION, arguments).await?.into_array();
+        let answer = self
+            .run(&script::PUT, ACTION, arguments)
+            .await?
+            .into_array();
         if answer.len() != jobs.len() {
             return Err(answer::unexpected(ACTION));
         }

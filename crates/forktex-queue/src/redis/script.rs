@@ -107,11 +107,7 @@ impl Server {
         loaded.map(drop).map_err(|error| fault(action, error))
     }
 
-    async fn call(
-        &self,
-        script: &'static Script,
-        arguments: Vec<Value>,
-    ) -> Result<Value, Error> {
+    async fn call(&self, script: &'static Script, arguments: Vec<Value>) -> Result<Value, Error> {
         let hash = match script.hash.get() {
             Some(hash) => hash.clone(),
             None => self.loaded(script).await?,
@@ -130,7 +126,9 @@ impl Server {
     /// The hash of a script, as the server says it.
     async fn loaded(&self, script: &'static Script) -> Result<Str, Error> {
         let text = Value::String(Str::from_static(script.text));
-        let answer = self.send("SCRIPT", vec![Value::from_static_str("LOAD"), text]).await?;
+        let answer = self
+            .send("SCRIPT", vec![Value::from_static_str("LOAD"), text])
+            .await?;
         let hash = answer
             .into_bytes_str()
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "no hash was answered"))?;

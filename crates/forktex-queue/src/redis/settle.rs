@@ -33,10 +33,9 @@ impl RedisBackend {
             let settlements = &settlements;
             async move {
                 // Those that end for good and have nothing else to see to go first.
-                let (plain, others): (Vec<usize>, Vec<usize>) =
-                    positions.into_iter().partition(|position| {
-                        settlements.get(*position).is_some_and(is_plain_end)
-                    });
+                let (plain, others): (Vec<usize>, Vec<usize>) = positions
+                    .into_iter()
+                    .partition(|position| settlements.get(*position).is_some_and(is_plain_end));
                 let arguments = settle_arguments(queue, settlements, &plain, &others);
                 let answer = self.run(&script::SETTLE, "end jobs", arguments).await?;
                 let positions = plain.into_iter().chain(others);
@@ -61,16 +60,18 @@ impl RedisBackend {
         lease: Duration,
     ) -> Result<Vec<Renewed>, QueueError> {
         let mut answers = vec![Renewed::Lost; leases.len()];
-        let told = by_queue(leases).into_iter().map(|(queue, positions)| async move {
-            let held: Vec<&Lease> = positions.iter().filter_map(|at| leases.get(*at)).collect();
-            let mut arguments = vec![
-                Value::from(queue.as_str()),
-                Value::Integer(milliseconds(lease).max(1)),
-            ];
-            arguments.extend(lease_values(&held));
-            let answer = self.run(&script::RENEW, "renew leases", arguments).await?;
-            Ok::<_, QueueError>((positions, answer.into_array()))
-        });
+        let told = by_queue(leases)
+            .into_iter()
+            .map(|(queue, positions)| async move {
+                let held: Vec<&Lease> = positions.iter().filter_map(|at| leases.get(*at)).collect();
+                let mut arguments = vec![
+                    Value::from(queue.as_str()),
+                    Value::Integer(milliseconds(lease).max(1)),
+                ];
+                arguments.extend(lease_values(&held));
+                let answer = self.run(&script::RENEW, "renew leases", arguments).await?;
+                Ok::<_, QueueError>((positions, answer.into_array()))
+            });
         for (positions, answer) in try_join_all(told).await? {
             for (position, value) in positions.into_iter().zip(&answer) {
                 if let Some(answer) = answers.get_mut(position) {
@@ -115,7 +116,10 @@ fn settle_arguments(
     let mut arguments = Vec::with_capacity(2 + plain.len() + 4 * others.len());
     arguments.extend([Value::from(queue.as_str()), Value::Integer(count)]);
     arguments.extend(lease_values(&plain));
-    for settlement in others.iter().filter_map(|position| settlements.get(*position)) {
+    for settlement in others
+        .iter()
+        .filter_map(|position| settlements.get(*position))
+    {
         arguments.extend(lease_values(&[&settlement.lease]));
         arguments.extend(described(&settlement.outcome));
     }

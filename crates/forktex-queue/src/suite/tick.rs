@@ -27,8 +27,8 @@ on_all_backends! {
 
     async fn of_many_that_fire_a_tick_one_does(stage) {
         let tick = stage.backend.now().await.unwrap().replace_nanosecond(0).unwrap();
-        let fires = (0..20).map(|_| stage.backend.fire("a", tick, plain()));
-        let fired = futures_util::future::join_all(fires).await;
+        let asked = (0..20).map(|_| stage.backend.fire("a", tick, plain()));
+        let fired = futures_util::future::join_all(asked).await;
         let fired = fired.into_iter().filter(|fired| *fired.as_ref().unwrap());
         assert_eq!(fired.count(), 1);
         assert_eq!(stage.claim(10, LONG).await.len(), 1);

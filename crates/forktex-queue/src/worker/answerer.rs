@@ -106,16 +106,14 @@ async fn settle(shared: &Shared, settlements: &[Settlement]) -> Result<(), Queue
 /// Waits before the next try; `false` where there is none, as the worker has long stopped.
 async fn rest(shared: &Shared, pause: Duration) -> bool {
     let until = shared.stopped_at.get().map(|stopped| *stopped + LAST_WORDS);
-    match until {
-        Some(until) => Instant::now() < until && timeout_at(until, sleep(pause)).await.is_ok(),
-        None => {
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = shared.stopped.cancelled() => {}
-            }
-            true
-        }
+    if let Some(until) = until {
+        return Instant::now() < until && timeout_at(until, sleep(pause)).await.is_ok();
     }
+    tokio::select! {
+        () = sleep(pause) => {}
+        () = shared.stopped.cancelled() => {}
+    }
+    true
 }
 
 fn give_up(settlement: &Settlement, error: &QueueError) {

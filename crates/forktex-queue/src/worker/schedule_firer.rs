@@ -69,7 +69,8 @@ async fn fire_due(
     let mut rest = REST_MAX;
     for (cron, last) in crons.iter().zip(fired) {
         let due = cron.ticks.last_until(now);
-        let due = due.filter(|tick| now - *tick <= LATE_MAX && last.is_none_or(|last| last < *tick));
+        let due =
+            due.filter(|tick| now - *tick <= LATE_MAX && last.is_none_or(|last| last < *tick));
         if let Some(tick) = due {
             let job = cron.job(&shared.queue, tick);
             match job {

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 const GATHERING: Duration = Duration::from_millis(5);
 
 pub(super) struct Slots {
-    slots: Arc<Semaphore>,
+    free: Arc<Semaphore>,
     hands: Arc<Semaphore>,
     count: u32,
 }
@@ -34,7 +34,7 @@ pub(super) struct Place {
 impl Slots {
     pub(super) fn new(count: u32) -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(count as usize)),
+            free: Arc::new(Semaphore::new(count as usize)),
             hands: Arc::new(Semaphore::new(count as usize * 2)),
             count,
         }
@@ -42,7 +42,7 @@ impl Slots {
 
     /// How many jobs run.
     pub(super) fn in_use(&self) -> usize {
-        (self.count as usize).saturating_sub(self.slots.available_permits())
+        (self.count as usize).saturating_sub(self.free.available_permits())
     }
 
     /// Waits for places: for half of all slots, or for as many as are free when the time to gather is over,
@@ -52,13 +52,13 @@ impl Slots {
     pub(super) async fn take(&self) -> Option<Places> {
         let hands = Arc::clone(&self.hands).acquire_owned().await.ok()?;
         let half = (self.count / 2).max(1);
-        let gathered = timeout(GATHERING, Arc::clone(&self.slots).acquire_many_owned(half)).await;
+        let gathered = timeout(GATHERING, Arc::clone(&self.free).acquire_many_owned(half)).await;
         let slots = match gathered {
             Ok(slots) => slots.ok()?,
-            Err(_) => Arc::clone(&self.slots).acquire_owned().await.ok()?,
+            Err(_) => Arc::clone(&self.free).acquire_owned().await.ok()?,
         };
         let mut places = Places { slots, hands };
-        Self::add(&mut places.slots, &self.slots, self.count as usize);
+        Self::add(&mut places.slots, &self.free, self.count as usize);
         let wanted = places.slots.num_permits() - 1;
         Self::add(&mut places.hands, &self.hands, wanted);
         let excess = places.slots.num_permits() - places.hands.num_permits();

@@ -41,8 +41,8 @@ pub(crate) async fn judge(queue: &Queue, books: &Books) -> Outcome<Vec<String>> 
     let poison: BTreeSet<JobId> = books.poison.values().copied().collect();
     let unexpected = dead.iter().filter(|record| {
         let is_poison = record.name.as_str() == "murder.poison";
-        let is_right = record.dead_reason == Some(DeadReason::LeaseLost)
-            && record.attempts == POISON_ATTEMPTS;
+        let is_right =
+            record.dead_reason == Some(DeadReason::LeaseLost) && record.attempts == POISON_ATTEMPTS;
         !(is_poison && is_right)
     });
     tell(
@@ -61,7 +61,9 @@ pub(crate) async fn judge(queue: &Queue, books: &Books) -> Outcome<Vec<String>> 
         .filter(|(_, times)| **times > u64::from(POISON_ATTEMPTS));
     tell(
         "poison jobs had more than their attempts",
-        often.map(|(number, times)| format!("{number}: {times}")).collect(),
+        often
+            .map(|(number, times)| format!("{number}: {times}"))
+            .collect(),
     );
     let stats = queue.stats(QUEUE).await?;
     if stats.ready + stats.running + stats.scheduled + stats.held > 0 {
@@ -82,9 +84,8 @@ fn lost(books: &Books) -> Vec<String> {
 
 fn unknown(books: &Books) -> Vec<String> {
     let doubtful: BTreeSet<&u64> = books.doubtful.iter().collect();
-    let is_unknown = |number: &&u64| {
-        !books.taken.contains_key(number) && !doubtful.contains(number)
-    };
+    let is_unknown =
+        |number: &&u64| !books.taken.contains_key(number) && !doubtful.contains(number);
     let unknown = books.done.keys().filter(is_unknown);
     unknown.map(ToString::to_string).collect()
 }

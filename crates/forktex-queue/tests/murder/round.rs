@@ -22,7 +22,7 @@ const HANDS: usize = 4;
 const CRASHES: usize = 2;
 
 /// How long nothing may move before the round is given up.
-const STUCK_AFTER: Duration = Duration::from_secs(60);
+const STUCK_AFTER: Duration = Duration::from_mins(1);
 
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -105,12 +105,7 @@ pub(crate) async fn play(kind: Kind, options: &Options) -> Outcome<Report> {
 
 /// What a frozen worker says after its lease changes nothing: the job is another's, and stays until that
 /// one is done with it.
-async fn late_word(
-    queue: &Queue,
-    ledger: &Ledger,
-    crew: &mut Crew,
-    number: u64,
-) -> Outcome<()> {
+async fn late_word(queue: &Queue, ledger: &Ledger, crew: &mut Crew, number: u64) -> Outcome<()> {
     let takes = LEASE + Duration::from_secs(2);
     crew.hire()?;
     let job = Work {

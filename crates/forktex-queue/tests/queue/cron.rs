@@ -26,7 +26,7 @@ on_all_backends! {
         let distinct: HashSet<&i64> = ticks.iter().collect();
         assert_eq!(distinct.len(), ticks.len(), "{ticks:?}");
         let (first, last) = (ticks.iter().min().unwrap(), ticks.iter().max().unwrap());
-        assert_eq!((last - first + 1) as usize, ticks.len(), "a tick is missing: {ticks:?}");
+        assert_eq!(usize::try_from(last - first + 1).unwrap(), ticks.len(), "a tick is missing: {ticks:?}");
     }
 
     async fn schedules_that_cannot_be_are_refused_at_the_start(stage) {

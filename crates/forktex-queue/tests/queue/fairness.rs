@@ -24,10 +24,13 @@ async fn put(stage: &Stage, org: &str, count: u32) {
 async fn order(stage: &Stage, count: usize) -> Vec<String> {
     let ledger = Ledger::default();
     let noted = ledger.clone();
-    let worker = stage.worker().concurrency(1).handle(move |job: Errand, ctx| {
-        noted.note(&ctx, format!("{}{}", job.org, job.number));
-        std::future::ready(Ok(()))
-    });
+    let worker = stage
+        .worker()
+        .concurrency(1)
+        .handle(move |job: Errand, ctx| {
+            noted.note(&ctx, format!("{}{}", job.org, job.number));
+            std::future::ready(Ok(()))
+        });
     let running = worker.start().await.unwrap();
     ledger.reaches(count).await;
     running.drain("5s").await.unwrap();

@@ -49,7 +49,10 @@ async fn a_failure_reaches_whoever_enqueued() {
 
 #[tokio::test]
 async fn jobs_that_enqueue_jobs_are_run_through() {
-    let (ledger, place) = (Ledger::default(), std::sync::Arc::new(std::sync::OnceLock::new()));
+    let (ledger, place) = (
+        Ledger::default(),
+        std::sync::Arc::new(std::sync::OnceLock::new()),
+    );
     let queue_of = std::sync::Arc::clone(&place);
     let worker = ledger.then(move |job, _| {
         let queue_of = std::sync::Arc::clone(&queue_of);
@@ -61,7 +64,11 @@ async fn jobs_that_enqueue_jobs_are_run_through() {
             Ok(())
         }
     });
-    let queue = Queue::inline().without_linked().handle(worker).build().unwrap();
+    let queue = Queue::inline()
+        .without_linked()
+        .handle(worker)
+        .build()
+        .unwrap();
     place.set(queue.clone()).unwrap();
     queue.enqueue(Note::new("")).await.unwrap();
     assert_eq!(ledger.texts(), ["", "a", "aa", "aaa"]);
@@ -88,6 +95,9 @@ async fn a_worker_in_process_goes_by_a_clock_that_can_be_moved() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let took = began.elapsed();
-    assert!(took < Duration::from_hours(3) + Duration::from_secs(1), "{took:?}");
+    assert!(
+        took < Duration::from_hours(3) + Duration::from_secs(1),
+        "{took:?}"
+    );
     running.drain("1s").await.unwrap();
 }

@@ -67,7 +67,10 @@ async fn tick(_: Tick, ctx: &JobContext, ledger: Resource<Ledger>) -> Result<(),
 fn the_type_says_how_its_jobs_are_run() {
     let settings = Send::SETTINGS;
     assert_eq!(Send::NAME, "linked.send");
-    assert_eq!((settings.queue, settings.max_attempts, settings.priority), ("mail", 5, -5));
+    assert_eq!(
+        (settings.queue, settings.max_attempts, settings.priority),
+        ("mail", 5, -5)
+    );
     assert_eq!(settings.timeout, Duration::from_secs(30));
     let delays = [Duration::from_millis(1), Duration::from_secs(90)];
     assert_eq!(settings.backoff, Some(&delays[..]));
@@ -100,7 +103,9 @@ async fn a_linked_handler_is_found_and_given_its_resources() {
     // Its schedule is linked as well.
     eventually("both are noted", async || {
         let texts = ledger.texts();
-        ["letter", "tick"].iter().all(|text| texts.iter().any(|noted| noted == text))
+        ["letter", "tick"]
+            .iter()
+            .all(|text| texts.iter().any(|noted| noted == text))
     })
     .await;
     running.drain("5s").await.unwrap();
@@ -114,13 +119,20 @@ async fn a_worker_that_lacks_a_resource_is_not_started() {
         matches!(&refused, WorkerError::MissingResource { resource, .. } if resource.contains("Ledger")),
         "{refused}"
     );
-    let refused = Worker::new(&queue).without_linked().start().await.unwrap_err();
+    let refused = Worker::new(&queue)
+        .without_linked()
+        .start()
+        .await
+        .unwrap_err();
     assert!(matches!(refused, WorkerError::NoHandlers), "{refused}");
     let ledger = Ledger::default();
     let twice = Worker::new(&queue).without_linked();
     let twice = twice.handle(ledger.noting()).handle(ledger.noting());
     let refused = twice.start().await.unwrap_err();
-    assert!(matches!(refused, WorkerError::Duplicate { .. }), "{refused}");
+    assert!(
+        matches!(refused, WorkerError::Duplicate { .. }),
+        "{refused}"
+    );
     for bad in [
         Worker::new(&queue).concurrency(0),
         Worker::new(&queue).lease("1ms"),
@@ -138,8 +150,15 @@ async fn an_error_that_is_only_a_text_is_kept() {
     let queue = Queue::inline().without_linked().handler::<plain>();
     let queue = queue.build().unwrap();
     queue.enqueue(Plain::Ok).await.unwrap();
-    let failed = queue.enqueue(Plain::Fails).max_attempts(1).await.unwrap_err();
-    assert!(failed.to_string().ends_with("refused: by choice"), "{failed}");
+    let failed = queue
+        .enqueue(Plain::Fails)
+        .max_attempts(1)
+        .await
+        .unwrap_err();
+    assert!(
+        failed.to_string().ends_with("refused: by choice"),
+        "{failed}"
+    );
 }
 
 #[tokio::test]
@@ -151,7 +170,9 @@ async fn a_handler_is_the_plain_fn_that_it_was_written_as() {
     };
     let ctx = JobContext::for_test::<Send>();
     assert_eq!((ctx.attempt(), ctx.attempts_max()), (1, 5));
-    send(job, Resource::new(ledger.clone()), &ctx).await.unwrap();
+    send(job, Resource::new(ledger.clone()), &ctx)
+        .await
+        .unwrap();
     assert_eq!(ledger.texts(), ["a"]);
     // A note has no linked handler, and a closure is as good.
     let queue = Queue::inline().without_linked().handle(ledger.noting());

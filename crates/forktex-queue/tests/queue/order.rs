@@ -19,7 +19,11 @@ async fn order(stage: &Stage, count: usize) -> Vec<String> {
 }
 
 async fn put(queue: &Queue, text: &str, priority: i16) {
-    queue.enqueue(Note::new(text)).priority(priority).await.unwrap();
+    queue
+        .enqueue(Note::new(text))
+        .priority(priority)
+        .await
+        .unwrap();
 }
 
 on_all_backends! {

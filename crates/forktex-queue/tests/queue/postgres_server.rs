@@ -10,7 +10,7 @@ use forktex_queue::{Job, Limit, Queue, Unique, Worker};
 use forktex_testkit::{PgBouncer, Postgres, PostgresOptions, TestDatabase};
 use serde::{Deserialize, Serialize};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Job, Clone, Serialize, Deserialize)]
 #[job("server.count", queue = "count", max_attempts = 10, timeout = "20s")]
@@ -39,13 +39,19 @@ fn worker(queue: &Queue, done: &Done) -> Worker {
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so().await {
-        assert!(Instant::now() < deadline, "{what}: not so after {PATIENCE:?}");
+        assert!(
+            Instant::now() < deadline,
+            "{what}: not so after {PATIENCE:?}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 async fn until_done(done: &Done, count: usize) {
-    until("all jobs are done", async || done.lock().unwrap().len() >= count).await;
+    until("all jobs are done", async || {
+        done.lock().unwrap().len() >= count
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -48,7 +48,12 @@ fn named_indexes(sql: &str) -> Vec<String> {
     let indexes = indexes.split(['.', ';']).next().unwrap_or_default();
     indexes
         .split(',')
-        .map(|name| name.split_whitespace().next().unwrap_or_default().to_owned())
+        .map(|name| {
+            name.split_whitespace()
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        })
         .filter(|name| name != "none")
         .collect()
 }
@@ -66,15 +71,23 @@ async fn migrated(options: QueueOptions) -> (TestDatabase, Db) {
 
 #[tokio::test]
 async fn every_statement_is_prepared_on_the_migrated_schema() {
-    for (namespace, schema) in [(None, "forktex_queue"), (Some("billing"), "forktex_queue_billing")] {
+    for (namespace, schema) in [
+        (None, "forktex_queue"),
+        (Some("billing"), "forktex_queue_billing"),
+    ] {
         let options = match namespace {
             Some(namespace) => QueueOptions::new().namespace(namespace),
             None => QueueOptions::new(),
         };
         let (_database, db) = migrated(options).await;
         for (name, sql) in statements() {
-            let sql = rename_schema(&sql, "forktex_queue", schema).unwrap().into_owned();
-            let prepared = db.pool().prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql))).await;
+            let sql = rename_schema(&sql, "forktex_queue", schema)
+                .unwrap()
+                .into_owned();
+            let prepared = db
+                .pool()
+                .prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql)))
+                .await;
             assert!(prepared.is_ok(), "{name} in {schema}: {:?}", prepared.err());
         }
     }
@@ -284,30 +297,60 @@ const SAMPLED: &str = "
 
 async fn fill(connection: &mut PgConnection) {
     for sql in FILL {
-        sqlx::query(*sql).bind(MANY).execute(&mut *connection).await.unwrap();
+        sqlx::query(*sql)
+            .bind(MANY)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
     }
-    for table in ["job", "ready", "lease", "unique_lock", "limit_running", "rate_start"] {
+    for table in [
+        "job",
+        "ready",
+        "lease",
+        "unique_lock",
+        "limit_running",
+        "rate_start",
+    ] {
         let vacuum = format!("VACUUM ANALYZE forktex_queue.{table}");
-        sqlx::raw_sql(AssertSqlSafe(vacuum)).execute(&mut *connection).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(vacuum))
+            .execute(&mut *connection)
+            .await
+            .unwrap();
     }
 }
 
 /// The plan that is kept for any parameters, with what it read for these; rolled back.
 async fn plan(connection: &mut PgConnection, sql: &str, parameters: &[&str]) -> String {
     let run = async |connection: &mut PgConnection, sql: String| {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(connection)
+            .await
+            .map(drop)
     };
-    run(connection, format!("PREPARE looked_at AS {sql}")).await.unwrap();
-    run(connection, "SET plan_cache_mode = force_generic_plan".to_owned()).await.unwrap();
+    run(connection, format!("PREPARE looked_at AS {sql}"))
+        .await
+        .unwrap();
+    run(
+        connection,
+        "SET plan_cache_mode = force_generic_plan".to_owned(),
+    )
+    .await
+    .unwrap();
     run(connection, "BEGIN".to_owned()).await.unwrap();
     let parameters = match parameters {
         [] => String::new(),
         parameters => format!("({})", parameters.join(", ")),
     };
-    let explain = format!("EXPLAIN (ANALYZE, TIMING off, SUMMARY off) EXECUTE looked_at{parameters}");
-    let lines = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
+    let explain =
+        format!("EXPLAIN (ANALYZE, TIMING off, SUMMARY off) EXECUTE looked_at{parameters}");
+    let lines = sqlx::raw_sql(AssertSqlSafe(explain))
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap();
     run(connection, "ROLLBACK".to_owned()).await.unwrap();
-    run(connection, "DEALLOCATE looked_at".to_owned()).await.unwrap();
+    run(connection, "DEALLOCATE looked_at".to_owned())
+        .await
+        .unwrap();
     let lines: Vec<String> = lines
         .iter()
         .map(|line| sqlx::Row::get::<String, _>(line, 0))
@@ -317,7 +360,13 @@ async fn plan(connection: &mut PgConnection, sql: &str, parameters: &[&str]) -> 
 
 /// The most rows that one node of a plan read from a table that grows, over all its loops.
 fn most_read(plan: &str) -> u64 {
-    let tables = [" on job", " on ready", " on lease", "using job_", "using ready_"];
+    let tables = [
+        " on job",
+        " on ready",
+        " on lease",
+        "using job_",
+        "using ready_",
+    ];
     let reads = plan
         .lines()
         .filter(|line| line.contains("Scan") && tables.iter().any(|table| line.contains(table)));
@@ -343,12 +392,18 @@ async fn check_plans(connection: &mut PgConnection, are_full: bool) {
             if index == "paused_queue_pkey" || looked.without.contains(&&*index) {
                 continue;
             }
-            assert!(plan.contains(&index), "{name} does not use {index}, full: {are_full}: {plan}");
+            assert!(
+                plan.contains(&index),
+                "{name} does not use {index}, full: {are_full}: {plan}"
+            );
         }
         for table in ["job", "ready", "lease"] {
             let scan = format!("Seq Scan on {table}");
             let whole = plan.lines().find(|line| line.trim_end().contains(&scan));
-            assert!(whole.is_none(), "{name} reads {table} whole, full: {are_full}: {plan}");
+            assert!(
+                whole.is_none(),
+                "{name} reads {table} whole, full: {are_full}: {plan}"
+            );
         }
         assert!(
             most_read(&plan) <= looked.rows_max,
@@ -362,7 +417,10 @@ async fn check_plans(connection: &mut PgConnection, are_full: bool) {
 async fn hot_statements_use_the_indexes_that_they_name_whatever_is_there() {
     let (database, db) = migrated(QueueOptions::new()).await;
     let mut connection = PgConnection::connect(database.owner_url()).await.unwrap();
-    sqlx::raw_sql(SAMPLED).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(SAMPLED)
+        .execute(&mut connection)
+        .await
+        .unwrap();
     check_plans(&mut connection, false).await;
     fill(&mut connection).await;
     check_plans(&mut connection, true).await;

@@ -51,11 +51,12 @@ async fn a_job_is_taken_only_after_the_commit_and_sees_what_was_written_with_it(
         .handle(move |job: Confirm, _ctx| {
             let (sender, db) = (sender.clone(), looking.clone());
             async move {
-                let is_placed: bool =
-                    sqlx::query_scalar("SELECT EXISTS (SELECT FROM public.placed WHERE number = $1)")
-                        .bind(i64::try_from(job.order)?)
-                        .fetch_one(db.pool())
-                        .await?;
+                let is_placed: bool = sqlx::query_scalar(
+                    "SELECT EXISTS (SELECT FROM public.placed WHERE number = $1)",
+                )
+                .bind(i64::try_from(job.order)?)
+                .fetch_one(db.pool())
+                .await?;
                 sender.send((job.order, is_placed))?;
                 Ok(())
             }
@@ -179,7 +180,13 @@ async fn a_queue_that_was_never_set_up_says_so() {
     let queue = Queue::postgres(&db);
     let refused = queue.enqueue(Confirm { order: 1 }).await;
     assert!(
-        matches!(refused, Err(QueueError::NotInitialised { action: "enqueue", .. })),
+        matches!(
+            refused,
+            Err(QueueError::NotInitialised {
+                action: "enqueue",
+                ..
+            })
+        ),
         "{refused:?}"
     );
 }

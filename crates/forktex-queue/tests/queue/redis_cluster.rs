@@ -24,7 +24,12 @@ async fn a_queue_on_a_cluster_does_what_one_on_a_server_does() {
 
 async fn live(queue: &Queue) {
     let ledger = Ledger::default();
-    drop(queue.enqueue_many((0..50).map(|at| Note::new(format!("plain {at}")))).await.unwrap());
+    drop(
+        queue
+            .enqueue_many((0..50).map(|at| Note::new(format!("plain {at}"))))
+            .await
+            .unwrap(),
+    );
     for at in 0..20 {
         let enqueue = queue
             .enqueue(Note::new(format!("limited {at}")))
@@ -33,11 +38,29 @@ async fn live(queue: &Queue) {
             .after("10ms");
         enqueue.await.unwrap();
     }
-    let first = queue.enqueue(Note::new("once")).unique(Unique::UntilDone).await.unwrap();
-    let second = queue.enqueue(Note::new("once")).unique(Unique::UntilDone).await.unwrap();
+    let first = queue
+        .enqueue(Note::new("once"))
+        .unique(Unique::UntilDone)
+        .await
+        .unwrap();
+    let second = queue
+        .enqueue(Note::new("once"))
+        .unique(Unique::UntilDone)
+        .await
+        .unwrap();
     assert_eq!(second, Enqueued::Duplicate(first.id()));
     let fatal = queue.enqueue(Note::new("fatal")).await.unwrap();
-    assert_eq!(queue.list().limit(500).fetch(None).await.unwrap().jobs.len(), 72);
+    assert_eq!(
+        queue
+            .list()
+            .limit(500)
+            .fetch(None)
+            .await
+            .unwrap()
+            .jobs
+            .len(),
+        72
+    );
     assert!(queue.stats("default").await.unwrap().ready >= 52);
 
     let running = Worker::new(queue)

@@ -37,7 +37,9 @@ impl Ground {
     async fn keys(&self) -> Vec<String> {
         let keys = CustomCommand::new_static("KEYS", ClusterHash::FirstKey, false);
         let pool = self.cache.client().unwrap();
-        pool.custom(keys, vec![Value::from_static_str("*")]).await.unwrap()
+        pool.custom(keys, vec![Value::from_static_str("*")])
+            .await
+            .unwrap()
     }
 }
 
@@ -119,7 +121,10 @@ async fn a_silent_server_is_waited_for_within_bounds() {
     let answer = timeout(PATIENCE, ground.queue.enqueue(Note::new("a")).into_future()).await;
     let fault = answer.expect("bounded").unwrap_err();
     assert!(
-        matches!(fault, QueueError::Timeout { .. } | QueueError::Unavailable { .. }),
+        matches!(
+            fault,
+            QueueError::Timeout { .. } | QueueError::Unavailable { .. }
+        ),
         "{fault:?}"
     );
     ground.server.resume().await.unwrap();
@@ -144,7 +149,11 @@ async fn an_idle_worker_hears_of_a_job() {
         ground.queue.enqueue(Note::new("next")).await.unwrap();
         ledger.reaches(count).await;
     }
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
     running.drain("5s").await.unwrap();
 }
 
@@ -164,10 +173,18 @@ async fn jobs_leave_nothing_behind() {
             .after(if at % 2 == 0 { "0s" } else { "20ms" });
         assert!(enqueue.await.unwrap().is_inserted());
     }
-    drop(queue.enqueue_many((0..20).map(|at| Note::new(format!("plain {at}")))).await.unwrap());
+    drop(
+        queue
+            .enqueue_many((0..20).map(|at| Note::new(format!("plain {at}"))))
+            .await
+            .unwrap(),
+    );
     let keys = ground.keys().await;
     assert!(!keys.is_empty());
-    assert!(keys.iter().all(|key| key.starts_with("{billing:queue}:")), "{keys:?}");
+    assert!(
+        keys.iter().all(|key| key.starts_with("{billing:queue}:")),
+        "{keys:?}"
+    );
 
     let ledger = Ledger::default();
     let running = Worker::new(&queue)
@@ -177,8 +194,10 @@ async fn jobs_leave_nothing_behind() {
         .await
         .unwrap();
     ledger.reaches(40).await;
-    eventually("maintenance has removed the last key", async || ground.keys().await.is_empty())
-        .await;
+    eventually("maintenance has removed the last key", async || {
+        ground.keys().await.is_empty()
+    })
+    .await;
     running.drain("5s").await.unwrap();
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use forktex_queue::prelude::*;
 #[cfg(feature = "redis")]
 use forktex_queue::QueueOptions;
+use forktex_queue::prelude::*;
 use forktex_queue::{JobId, RunningWorker};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};

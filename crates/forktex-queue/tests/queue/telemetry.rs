@@ -25,7 +25,11 @@ fn the_metrics_are_those_of_the_documentation() {
             let worker = Worker::new(&queue).without_linked();
             let running = worker.handle(ledger.noting()).start().await.unwrap();
             queue.enqueue(Note::new("a")).await.unwrap();
-            queue.enqueue(Note::new("late")).after("1500ms").await.unwrap();
+            queue
+                .enqueue(Note::new("late"))
+                .after("1500ms")
+                .await
+                .unwrap();
             ledger.reaches(2).await;
             running.drain("5s").await.unwrap();
         });
@@ -38,7 +42,10 @@ fn the_metrics_are_those_of_the_documentation() {
         .collect();
     let documentation = include_str!("../../src/docs/telemetry.md");
     for name in &told {
-        assert!(documentation.contains(&format!("`{name}`")), "{name} is not documented");
+        assert!(
+            documentation.contains(&format!("`{name}`")),
+            "{name} is not documented"
+        );
     }
     for name in [
         "forktex_queue_enqueued_total",

@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use forktex_queue::prelude::*;
 use forktex_queue::QueueOptions;
+use forktex_queue::prelude::*;
 
 use crate::stage::{Ledger, Note};
 
@@ -50,7 +50,12 @@ async fn the_queue_may_know_where_the_trace_is_found() {
         noted.note(&ctx, ctx.trace_parent().unwrap_or_default());
         std::future::ready(Ok(()))
     });
-    queue.build().unwrap().enqueue(Note::new("a")).await.unwrap();
+    queue
+        .build()
+        .unwrap()
+        .enqueue(Note::new("a"))
+        .await
+        .unwrap();
     assert_eq!(ledger.texts(), [PARENT]);
     // What is no trace is left out.
     let options = QueueOptions::new().trace_parent(|| Some("mine".to_owned()));
@@ -60,6 +65,11 @@ async fn the_queue_may_know_where_the_trace_is_found() {
         noted.note(&ctx, format!("{:?}", ctx.trace_parent()));
         std::future::ready(Ok(()))
     });
-    queue.build().unwrap().enqueue(Note::new("a")).await.unwrap();
+    queue
+        .build()
+        .unwrap()
+        .enqueue(Note::new("a"))
+        .await
+        .unwrap();
     assert_eq!(ledger.texts(), [PARENT, "None"]);
 }

@@ -8,8 +8,7 @@ pub(crate) const GENERIC_JOB: &str = "a job takes no generics, lifetimes or wher
 
 pub(crate) const JOB_IS_UNION: &str = "a job is a struct or an enum, not a union";
 
-pub(crate) const JOB_WITHOUT_NAME: &str =
-    "a job needs its name: write `#[job(\"area.action\")]`";
+pub(crate) const JOB_WITHOUT_NAME: &str = "a job needs its name: write `#[job(\"area.action\")]`";
 
 pub(crate) const JOB_NAMED_TWICE: &str = "`#[job(..)]` is given twice: keep one";
 
@@ -21,8 +20,7 @@ pub(crate) const PRIORITY_OUT_OF_RANGE: &str = "`priority` is a number from -327
 pub(crate) const CONCURRENCY_OUT_OF_RANGE: &str =
     "`concurrency` is a number from 1: a limit of zero would keep each job forever";
 
-pub(crate) const LIMIT_WITHOUT_NUMBER: &str =
-    "`limit_key` says what is counted, but not how much: add `concurrency = 3` or `rate = \"100/1m\"`";
+pub(crate) const LIMIT_WITHOUT_NUMBER: &str = "`limit_key` says what is counted, but not how much: add `concurrency = 3` or `rate = \"100/1m\"`";
 
 pub(crate) const ZERO_UNIQUE: &str = "`unique` must be longer than zero";
 

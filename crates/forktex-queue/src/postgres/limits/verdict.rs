@@ -69,7 +69,9 @@ pub(super) enum Verdict {
     /// Until another of its key ends.
     Hold,
     /// Its rate lets it start at this time.
-    PutOff { due_us: i64 },
+    PutOff {
+        due_us: i64,
+    },
 }
 
 /// The verdict on each job, in order.
@@ -190,7 +192,10 @@ mod tests {
 
     #[test]
     fn a_start_counts_against_all_numbers_of_its_key() {
-        let (loose, tight) = (candidate(None, Some((5, 100))), candidate(None, Some((1, 100))));
+        let (loose, tight) = (
+            candidate(None, Some((5, 100))),
+            candidate(None, Some((1, 100))),
+        );
         let usages = vec![usage(&loose, 0, &[]), usage(&tight, 0, &[])];
         let verdicts = judge([&loose, &tight].into_iter(), usages, NOW);
         let off = Verdict::PutOff { due_us: NOW + 100 };
