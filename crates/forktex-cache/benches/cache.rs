@@ -70,7 +70,11 @@ async fn main() {
     let cache = Cache::connect_with(server.url(), options).await.unwrap();
     let client = bare::client(&cache);
     let key = Namespace::new("bench.bare").key(7).unwrap();
-    cache.set_json(&key, &Profile::of(7)).ttl("1h").await.unwrap();
+    cache
+        .set_json(&key, &Profile::of(7))
+        .ttl("1h")
+        .await
+        .unwrap();
 
     eprintln!("bench cache: two comparisons in turns, local hits, and a herd; about a minute");
     let mut figures = vec![

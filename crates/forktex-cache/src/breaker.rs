@@ -93,7 +93,10 @@ impl Breaker {
     }
 
     fn failed(&self, tried: bool) {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let failures = self
+            .failures
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1);
         if !tried && failures < FAILURES_MAX {
             return;
         }
@@ -111,7 +114,10 @@ impl Breaker {
         self.is_open.store(true, Ordering::Release);
         if !tried {
             telemetry::circuit_open(true);
-            tracing::warn!(?pause, "Redis failed several times in a row; calls are not tried for a while");
+            tracing::warn!(
+                ?pause,
+                "Redis failed several times in a row; calls are not tried for a while"
+            );
         }
     }
 
@@ -196,9 +202,9 @@ mod tests {
         }
         for seconds in [1, 2, 4, 8, 16, 30, 30] {
             assert!(is_refused(&breaker));
-            tokio::time::advance(Duration::from_secs(seconds) * 9 / 10 - Duration::from_millis(1)).await;
+            tokio::time::advance(Duration::from_millis(seconds * 900 - 1)).await;
             assert!(is_refused(&breaker), "after {seconds} s");
-            tokio::time::advance(Duration::from_secs(seconds) / 10 + Duration::from_millis(1)).await;
+            tokio::time::advance(Duration::from_millis(seconds * 100 + 1)).await;
             fail(&breaker);
         }
     }

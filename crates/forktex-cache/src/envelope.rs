@@ -132,14 +132,21 @@ mod tests {
     fn bare_json_is_its_own_payload() {
         for text in ["null", "1", "{\"a\":1}", ""] {
             let envelope = Envelope::open(Bytes::from_static(text.as_bytes())).unwrap();
-            assert_eq!((envelope.header, &envelope.payload[..]), (None, text.as_bytes()));
+            assert_eq!(
+                (envelope.header, &envelope.payload[..]),
+                (None, text.as_bytes())
+            );
         }
     }
 
     #[test]
     fn a_header_that_cannot_be_read_is_told() {
         for text in ["\u{1}", "\u{1}{}", "\u{1}nonsense\n1", "\u{1}7\n1"] {
-            assert_eq!(Envelope::open(Bytes::from_static(text.as_bytes())), None, "{text:?}");
+            assert_eq!(
+                Envelope::open(Bytes::from_static(text.as_bytes())),
+                None,
+                "{text:?}"
+            );
         }
     }
 

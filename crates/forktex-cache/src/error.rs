@@ -202,7 +202,9 @@ pub enum KeyError {
     },
 
     /// A part is absent: an `Option` that is `None`.
-    #[error("cannot make a key in namespace `{namespace}`: part {index} is missing; give it a value")]
+    #[error(
+        "cannot make a key in namespace `{namespace}`: part {index} is missing; give it a value"
+    )]
     #[non_exhaustive]
     Missing {
         /// The namespace.
@@ -326,7 +328,10 @@ mod tests {
         let shown = format!("{error} {error:?} {error:#?} {cause} {cause:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("user:1") && shown.contains("u32"), "{shown}");
-        assert_eq!(cause.to_string(), "the JSON has another shape, at line 1, column 9");
+        assert_eq!(
+            cause.to_string(),
+            "the JSON has another shape, at line 1, column 9"
+        );
     }
 
     #[test]

@@ -283,7 +283,8 @@ impl<P: KeyPart + ?Sized> KeyPart for Box<P> {
 /// Writes `text` with everything but letters, digits and `_.~@-` as `%XX` of its bytes.
 pub(crate) fn escape(text: &str, out: &mut String) {
     for byte in text.bytes() {
-        if matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'~' | b'@' | b'-') {
+        if matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'~' | b'@' | b'-')
+        {
             out.push(char::from(byte));
         } else {
             // Writing to a string does not fail.
@@ -306,15 +307,27 @@ mod tests {
     fn parts_of_all_kinds_are_written_in_order() {
         let id = Uuid::from_u128(7);
         assert_eq!(text("a"), "user:a");
-        assert_eq!(text(("a", String::from("b"), 3_u8, -4_i64)), "user:a:b:3:-4");
-        assert_eq!(text((true, 'x', Some("y"), &id)), format!("user:true:x:y:{id}"));
+        assert_eq!(
+            text(("a", String::from("b"), 3_u8, -4_i64)),
+            "user:a:b:3:-4"
+        );
+        assert_eq!(
+            text((true, 'x', Some("y"), &id)),
+            format!("user:true:x:y:{id}")
+        );
         assert_eq!(text((1, 2, 3, 4, 5, 6, 7, 8)), "user:1:2:3:4:5:6:7:8");
-        assert_eq!(text((Arc::<str>::from("a"), Cow::Borrowed("b"))), "user:a:b");
+        assert_eq!(
+            text((Arc::<str>::from("a"), Cow::Borrowed("b"))),
+            "user:a:b"
+        );
     }
 
     #[test]
     fn what_would_end_a_part_or_match_another_is_escaped() {
-        assert_eq!(text("a:b*{c}%?[d] é"), "user:a%3Ab%2A%7Bc%7D%25%3F%5Bd%5D%20%C3%A9");
+        assert_eq!(
+            text("a:b*{c}%?[d] é"),
+            "user:a%3Ab%2A%7Bc%7D%25%3F%5Bd%5D%20%C3%A9"
+        );
         assert_eq!(text("A-z_0.9~@"), "user:A-z_0.9~@");
         assert_ne!(text(("a", "b")), text("a:b"));
         assert_ne!(text("a%3Ab"), text("a:b"));
@@ -325,7 +338,10 @@ mod tests {
         let error = USER.key(("a", "")).unwrap_err();
         assert!(matches!(error, KeyError::Empty { index: 1, .. }), "{error}");
         let error = USER.key((1, 2, None::<u32>)).unwrap_err();
-        assert!(matches!(error, KeyError::Missing { index: 2, .. }), "{error}");
+        assert!(
+            matches!(error, KeyError::Missing { index: 2, .. }),
+            "{error}"
+        );
         let error = USER.key(Some("")).unwrap_err();
         assert!(matches!(error, KeyError::Empty { index: 0, .. }), "{error}");
     }
@@ -336,7 +352,14 @@ mod tests {
         assert!(USER.key(&part).is_ok());
         let error = USER.key(("x", "é".repeat(100))).unwrap_err();
         assert!(
-            matches!(error, KeyError::PartTooLong { index: 1, bytes: 600, .. }),
+            matches!(
+                error,
+                KeyError::PartTooLong {
+                    index: 1,
+                    bytes: 600,
+                    ..
+                }
+            ),
             "{error}"
         );
         let error = USER.key((&part, &part, &part, &part)).unwrap_err();

@@ -253,7 +253,10 @@ impl Tier {
     fn track(self: &Arc<Self>, prefixes: Vec<String>, pool: &Pool, cache_prefix: &str) {
         let is_known = {
             let wanted = self.wanted.borrow();
-            wanted.is_closed || prefixes.iter().all(|prefix| wanted.prefixes.contains(prefix))
+            wanted.is_closed
+                || prefixes
+                    .iter()
+                    .all(|prefix| wanted.prefixes.contains(prefix))
         };
         if is_known {
             return;
@@ -363,7 +366,7 @@ fn lock(clock: &Mutex<u64>) -> MutexGuard<'_, u64> {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     fn live() -> Arc<Tier> {
         let tier = Arc::new(Tier::new(1 << 20));
@@ -393,7 +396,10 @@ mod tests {
     fn a_read_that_a_notice_overtakes_is_not_kept() {
         let tier = live();
         let tags = ["%tag:t".to_owned()];
-        let (by_key, by_tag) = (tier.begin("a", &[]).unwrap(), tier.begin("b", &tags).unwrap());
+        let (by_key, by_tag) = (
+            tier.begin("a", &[]).unwrap(),
+            tier.begin("b", &tags).unwrap(),
+        );
         let cleared = tier.begin("c", &[]).unwrap();
         tier.notice("a");
         tier.notice("%tag:t");

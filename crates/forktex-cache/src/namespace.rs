@@ -64,6 +64,10 @@ impl Namespace {
     /// # Errors
     /// [`KeyError`] where the name is not well formed, a part is empty or missing, or the key is too
     /// long.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a tuple of references is written without another one"
+    )]
     pub fn key(&self, parts: impl KeyParts) -> Result<Key, KeyError> {
         Key::make(self, &parts)
     }
@@ -119,9 +123,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     if name.len() > NAME_BYTES_MAX {
         return Err("its name has more than 100 bytes");
     }
-    let is_allowed = |byte: u8| {
-        matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b':')
-    };
+    let is_allowed =
+        |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b':');
     if !name.bytes().all(is_allowed) {
         return Err("its name may have a to z, 0 to 9, `_`, `-`, `.` and `:`");
     }
@@ -140,9 +143,14 @@ mod tests {
         for good in ["user", "user.profile", "user:profile", "a-b_c.9", "v1:x"] {
             assert!(Namespace::new(good).key("1").is_ok(), "{good}");
         }
-        for bad in ["", ".", "user.", ":user", "a..b", "a.:b", "User", "a b", "a*", "{a}", "a%"] {
+        for bad in [
+            "", ".", "user.", ":user", "a..b", "a.:b", "User", "a b", "a*", "{a}", "a%",
+        ] {
             let error = Namespace::new(bad).key("1").unwrap_err();
-            assert!(matches!(error, KeyError::Namespace { .. }), "{bad}: {error}");
+            assert!(
+                matches!(error, KeyError::Namespace { .. }),
+                "{bad}: {error}"
+            );
         }
         let long = Namespace::from("a".repeat(NAME_BYTES_MAX + 1));
         assert!(long.key("1").unwrap_err().to_string().contains("100 bytes"));

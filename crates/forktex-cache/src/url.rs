@@ -78,7 +78,10 @@ impl RedisUrl {
 
 /// An IPv6 address has brackets in a URL, and none where it is connected to.
 fn take_brackets(server: &mut Server) {
-    let address = server.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = server
+        .host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     if let Some(address) = address {
         *server = Server::new(address.to_owned(), server.port);
     }
@@ -113,7 +116,9 @@ fn check_database(url: &Url, deployment: Deployment) -> Result<(), CacheError> {
     }
     match database.parse::<u8>() {
         Ok(_) => Ok(()),
-        Err(_) => Err(invalid("its path must be the number of a database, 0 to 255")),
+        Err(_) => Err(invalid(
+            "its path must be the number of a database, 0 to 255",
+        )),
     }
 }
 
@@ -183,9 +188,14 @@ mod tests {
             let parsed = RedisUrl::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
             assert_eq!(parsed.servers, servers);
         }
-        let config = RedisUrl::parse("redis://app:s%40crt@localhost/3").unwrap().config;
+        let config = RedisUrl::parse("redis://app:s%40crt@localhost/3")
+            .unwrap()
+            .config;
         assert_eq!(config.password.as_deref(), Some("s@crt"));
-        assert_eq!((config.username.as_deref(), config.database), (Some("app"), Some(3)));
+        assert_eq!(
+            (config.username.as_deref(), config.database),
+            (Some("app"), Some(3))
+        );
     }
 
     #[test]

@@ -24,12 +24,11 @@ pub(crate) fn expand(cached: &Cached, function: &ItemFn) -> TokenStream {
     let made_tags = self::tags(&cached.tags);
     let checks = checks(cached, &kind);
     let policy = policy(&cached.policy, &private);
-    let refusal = match cached.policy.fail_closed {
-        Some(place) => {
-            let private = cached.root.private_at(place);
-            quote_spanned!(place=> ::core::option::Option::Some(#private::refusal(#kind)))
-        }
-        None => quote!(::core::option::Option::None),
+    let refusal = if let Some(place) = cached.policy.fail_closed {
+        let private = cached.root.private_at(place);
+        quote_spanned!(place=> ::core::option::Option::Some(#private::refusal(#kind)))
+    } else {
+        quote!(::core::option::Option::None)
     };
     let loader = loader::expand(cached, function);
     let call = quote_spanned! {output.span()=>

@@ -122,9 +122,8 @@ fn namespace(options: &CachedOptions, diagnostics: &mut Diagnostics) -> Option<L
 /// The same rules as the library's `namespace`.
 fn is_namespace(name: &str) -> bool {
     const BYTES_MAX: usize = 100;
-    let is_allowed = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.:".contains(&byte)
-    };
+    let is_allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.:".contains(&byte);
     name.len() <= BYTES_MAX
         && name.bytes().all(is_allowed)
         && !name.split(['.', ':']).any(str::is_empty)
@@ -169,10 +168,13 @@ fn is_taken(cache: &Expr, signature: &Signature) -> bool {
 
 /// The parameters beside `self`.
 fn parameters(signature: &Signature) -> impl Iterator<Item = &PatType> {
-    signature.inputs.iter().filter_map(|argument| match argument {
-        FnArg::Typed(parameter) => Some(parameter),
-        FnArg::Receiver(_) => None,
-    })
+    signature
+        .inputs
+        .iter()
+        .filter_map(|argument| match argument {
+            FnArg::Typed(parameter) => Some(parameter),
+            FnArg::Receiver(_) => None,
+        })
 }
 
 /// The name of a parameter that has no more of a pattern than that.
@@ -215,7 +217,9 @@ mod tests {
 
     fn parts(cached: &Cached) -> Vec<String> {
         let parts = cached.key.parts.iter();
-        parts.map(|part| part.to_string().replace(' ', "")).collect()
+        parts
+            .map(|part| part.to_string().replace(' ', ""))
+            .collect()
     }
 
     #[test]
@@ -281,7 +285,17 @@ mod tests {
         for good in ["user", "user.profile", "user:profile", "a-b_c.9"] {
             assert!(is_namespace(good), "{good}");
         }
-        for bad in ["", ".", "user.", "a..b", "a.:b", "User", "a b", "a*", &"a".repeat(101)] {
+        for bad in [
+            "",
+            ".",
+            "user.",
+            "a..b",
+            "a.:b",
+            "User",
+            "a b",
+            "a*",
+            &"a".repeat(101),
+        ] {
             assert!(!is_namespace(bad), "{bad}");
         }
     }

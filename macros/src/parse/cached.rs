@@ -142,12 +142,11 @@ fn list(input: ParseStream, form: Known) -> syn::Result<Vec<Expr>> {
     let content;
     parenthesized!(content in input);
     let expressions = Punctuated::<Expr, Token![,]>::parse_terminated(&content);
-    match expressions {
-        Ok(expressions) => Ok(expressions.into_iter().collect()),
-        Err(_) => {
-            pipeline::drain(&content);
-            Err(syn::Error::new(start, message::write_option(form.1)))
-        }
+    if let Ok(expressions) = expressions {
+        Ok(expressions.into_iter().collect())
+    } else {
+        pipeline::drain(&content);
+        Err(syn::Error::new(start, message::write_option(form.1)))
     }
 }
 

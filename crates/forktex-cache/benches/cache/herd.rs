@@ -136,6 +136,10 @@ impl Worker {
     }
 
     async fn answer(&mut self) -> String {
-        self.answers.next_line().await.unwrap().expect("a worker ended")
+        self.answers
+            .next_line()
+            .await
+            .unwrap()
+            .expect("a worker ended")
     }
 }

@@ -74,13 +74,11 @@ where
     K: Kind,
     L: Loader<K>,
 {
-    match refuse {
-        Some(refuse) => refuse(error.clone().into()),
-        None => {
-            tracing::warn!(%error, "a cached function goes on without its cache");
-            loader.load().await
-        }
+    if let Some(refuse) = refuse {
+        return refuse(error.clone().into());
     }
+    tracing::warn!(%error, "a cached function goes on without its cache");
+    loader.load().await
 }
 
 struct Call<'a, K: Kind> {
@@ -242,7 +240,7 @@ impl<'a, K: Kind> Call<'a, K> {
         place: Option<SemaphorePermit<'a>>,
         loader: L,
     ) -> K::Output {
-        let leader: Leader<'_, K> = Leader {
+        let leads: Leader<'_, K> = Leader {
             site: self.site,
             nesting,
             refuse: self.refuse,
@@ -252,7 +250,7 @@ impl<'a, K: Kind> Call<'a, K> {
             place,
             hold: Hold::of(flight),
         };
-        leader.lead(|| loader.load()).await
+        leads.lead(|| loader.load()).await
     }
 
     /// Loads without a flight: to wait for one would be to wait for itself.
@@ -271,7 +269,12 @@ impl<'a, K: Kind> Call<'a, K> {
     }
 }
 
-async fn refresh_in_line<K, F>(site: Site<'_>, seen: Seen, turn: RefreshTurn, load: F) -> Option<K::Output>
+async fn refresh_in_line<K, F>(
+    site: Site<'_>,
+    seen: Seen,
+    turn: RefreshTurn,
+    load: F,
+) -> Option<K::Output>
 where
     K: Kind,
     F: Future<Output = K::Output>,

@@ -54,7 +54,10 @@ mod tests {
         let time = Duration::from_secs(100);
         for _ in 0..1_000 {
             let jittered = jittered(time, 0.1);
-            assert!(jittered <= time && jittered >= Duration::from_secs(90), "{jittered:?}");
+            assert!(
+                jittered <= time && jittered >= Duration::from_secs(90),
+                "{jittered:?}"
+            );
         }
         assert_eq!(jittered(time, 0.0), time);
         assert_eq!(super::jittered(Duration::from_micros(1), 0.5), FRESH_MIN);

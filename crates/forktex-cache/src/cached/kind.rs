@@ -227,6 +227,10 @@ impl<T: Serialize + DeserializeOwned, E: From<CacheError>> FailClosed for Fallib
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::needless_borrow,
+    reason = "the finders are at depths of references, and an expansion writes all of them"
+)]
 mod tests {
     use super::*;
 
@@ -238,9 +242,18 @@ mod tests {
 
     #[test]
     fn the_kind_is_seen_through_aliases_and_generics() {
-        assert_eq!(format!("{:?}", (&&&Probe::<u8>::of_output()).kind()), "Plain");
-        assert_eq!(format!("{:?}", (&&&Probe::<Option<u8>>::of_output()).kind()), "Optional");
-        assert_eq!(format!("{:?}", (&&&Probe::<Answer<u8>>::of_output()).kind()), "Fallible");
+        assert_eq!(
+            format!("{:?}", (&&&Probe::<u8>::of_output()).kind()),
+            "Plain"
+        );
+        assert_eq!(
+            format!("{:?}", (&&&Probe::<Option<u8>>::of_output()).kind()),
+            "Optional"
+        );
+        assert_eq!(
+            format!("{:?}", (&&&Probe::<Answer<u8>>::of_output()).kind()),
+            "Fallible"
+        );
         let probe = Probe::<Answer<Option<u8>>>::of_output();
         assert_eq!(format!("{:?}", (&&&probe).kind()), "FallibleOptional");
         assert_eq!(kind_of_generic::<Vec<u8>>(), "Fallible");
@@ -251,6 +264,9 @@ mod tests {
         assert_eq!(<Plain<u8> as Kind>::answer(None), None);
         assert_eq!(<Optional<u8> as Kind>::answer(None), Some(None));
         assert_eq!(<Fallible<u8, ()> as Kind>::answer(None), None);
-        assert_eq!(<FallibleOptional<u8, ()> as Kind>::answer(None), Some(Ok(None)));
+        assert_eq!(
+            <FallibleOptional<u8, ()> as Kind>::answer(None),
+            Some(Ok(None))
+        );
     }
 }

@@ -12,7 +12,7 @@ use super::flight::{self, Answer};
 use super::kind::{Kind, View};
 use super::lease::{self, Asked, Lease};
 use super::nesting::Nesting;
-use super::site::{Look, Site};
+use super::site::{Generations, Look, Site};
 use crate::error::CacheError;
 use crate::telemetry;
 
@@ -220,7 +220,7 @@ impl<K: Kind> Leader<'_, K> {
     }
 
     /// The generations to store under. Where they cannot be had, nothing is stored.
-    async fn generations(&mut self) -> Vec<(String, String)> {
+    async fn generations(&mut self) -> Generations {
         if self.hold.lease.is_none() {
             return Vec::new();
         }
@@ -234,7 +234,7 @@ impl<K: Kind> Leader<'_, K> {
         }
     }
 
-    async fn keep(&mut self, loaded: Loaded, took: Duration, generations: Vec<(String, String)>) {
+    async fn keep(&mut self, loaded: Loaded, took: Duration, generations: Generations) {
         let site = self.site;
         // The others are told first, so that they need not wait for the store.
         let (stored, time) = match loaded {
@@ -245,8 +245,7 @@ impl<K: Kind> Leader<'_, K> {
             }
             Loaded::Json(Err(error)) => {
                 site.complain(&CacheError::encode(site.key, &error));
-                self.hold.land(Answer::Failed);
-                return self.hold.release().await;
+                return self.fail().await;
             }
             Loaded::Nothing => {
                 self.hold.land(Answer::Nothing);
@@ -255,10 +254,7 @@ impl<K: Kind> Leader<'_, K> {
                     None => return self.clear().await,
                 }
             }
-            Loaded::Failed => {
-                self.hold.land(Answer::Failed);
-                return self.hold.release().await;
-            }
+            Loaded::Failed => return self.fail().await,
         };
         if let Some(lease) = self.hold.lease.take() {
             match lease.fill(stored, time).await {
@@ -270,6 +266,13 @@ impl<K: Kind> Leader<'_, K> {
                 Err(error) => site.complain(&error),
             }
         }
+    }
+
+    /// There is nothing to tell and to keep. The lease is ended first, so that one of the others finds it
+    /// free.
+    async fn fail(&mut self) {
+        self.hold.release().await;
+        self.hold.land(Answer::Failed);
     }
 
     /// There is nothing, and that is not to be kept: nor is what was there before.

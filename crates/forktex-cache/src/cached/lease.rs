@@ -73,8 +73,10 @@ pub(super) async fn ask_once(
 ) -> Result<Result<Asked, Duration>, CacheError> {
     let token = format!("{:032x}", fastrand::u128(..));
     let store = site.cache.store();
-    let taken = store.take_lease(site.key, &token, site.policy.lease, force).await?;
-    Ok(match taken {
+    let answer = store
+        .take_lease(site.key, &token, site.policy.lease, force)
+        .await?;
+    Ok(match answer {
         Taken::Mine => Ok(Asked::Mine(Lease {
             cache: site.cache.clone(),
             key: site.key.to_owned(),
@@ -92,7 +94,9 @@ impl Lease {
         loop {
             sleep(policy.renewal()).await;
             let store = self.cache.store();
-            let renewed = store.renew_lease(&self.key, &self.token, policy.lease).await;
+            let renewed = store
+                .renew_lease(&self.key, &self.token, policy.lease)
+                .await;
             // After an outage the lease may still be there.
             if matches!(renewed, Ok(false)) {
                 pending::<()>().await;

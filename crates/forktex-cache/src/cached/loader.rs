@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The body of a cached function, as something to run: by the caller, or in a task of its own.
+//!
+//! It is made when it is to be run, and on the heap: the future of a call that finds its value has no
+//! room for it, and those around a load hold a pointer to it.
+
+use std::pin::Pin;
 
 use tracing::Instrument as _;
 
@@ -29,20 +34,29 @@ pub struct Refresh {
 
 /// A body that only the caller runs, since it borrows from it.
 #[derive(Debug)]
-pub struct InLine<F>(F);
+pub struct InLine<M>(M);
 
-impl<F> InLine<F> {
-    /// The body.
-    pub fn new(load: F) -> Self {
-        Self(load)
+impl<M, F> InLine<M>
+where
+    M: FnOnce() -> F,
+    F: Future,
+{
+    /// What makes the body.
+    pub fn new(make: M) -> Self {
+        Self(make)
     }
 }
 
-impl<K: Kind, F: Future<Output = K::Output>> Loader<K> for InLine<F> {
-    type Load = F;
+impl<K, M, F> Loader<K> for InLine<M>
+where
+    K: Kind,
+    M: FnOnce() -> F,
+    F: Future<Output = K::Output>,
+{
+    type Load = Pin<Box<F>>;
 
-    fn load(self) -> F {
-        self.0
+    fn load(self) -> Self::Load {
+        Box::pin((self.0)())
     }
 
     fn refresh(self, refresh: Refresh) -> Option<(Self, Refresh)> {
@@ -71,17 +85,17 @@ where
     M: FnOnce() -> F,
     F: Future<Output = K::Output> + Send + 'static,
 {
-    type Load = F;
+    type Load = Pin<Box<F>>;
 
-    fn load(self) -> F {
-        (self.0)()
+    fn load(self) -> Self::Load {
+        Box::pin((self.0)())
     }
 
     fn refresh(self, refresh: Refresh) -> Option<(Self, Refresh)> {
-        let load = (self.0)();
+        let load = Box::pin((self.0)());
         let refreshing = async move {
             let Refresh { site, seen, turn } = refresh;
-            lead::refresh::<K, F>(site.site(), seen, load).await;
+            lead::refresh::<K, Pin<Box<F>>>(site.site(), seen, load).await;
             drop(turn);
         };
         tokio::spawn(refreshing.in_current_span());

@@ -26,6 +26,9 @@ pub(super) struct Site<'a> {
     pub(super) tags: &'a Tags,
 }
 
+/// Tags, each with the generation that a value is stored under.
+pub(super) type Generations = Vec<(String, String)>;
+
 /// The tags of a value: their names, as they are stored with it, and the keys of their generations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tags {
@@ -100,7 +103,7 @@ impl Found {
     }
 }
 
-impl<'a> Site<'a> {
+impl Site<'_> {
     pub(super) fn to_owned(self) -> OwnedSite {
         OwnedSite {
             policy: self.policy,
@@ -116,7 +119,11 @@ impl<'a> Site<'a> {
         let store = self.cache.store();
         // Before the value is asked for, so that a notice which overtakes the answer is not lost.
         let fetch = match self.policy.local {
-            Some(_) => self.cache.local().begin(self.cache, self.namespace, self.key, &self.tags.keys),
+            Some(_) => {
+                self.cache
+                    .local()
+                    .begin(self.cache, self.namespace, self.key, &self.tags.keys)
+            }
             None => None,
         };
         let value = async {
@@ -208,10 +215,7 @@ impl<'a> Site<'a> {
     }
 
     /// The stored generations of the call's tags, by their place, and those of others.
-    fn sort_tags(
-        self,
-        stored: &[(String, String)],
-    ) -> (Vec<(usize, String)>, Vec<(String, String)>) {
+    fn sort_tags(self, stored: &[(String, String)]) -> (Vec<(usize, String)>, Generations) {
         let (mut mine, mut others) = (Vec::new(), Vec::new());
         for (tag, generation) in stored {
             match self.tags.names.iter().position(|name| name == tag) {
@@ -224,11 +228,15 @@ impl<'a> Site<'a> {
 
     /// The generations to store the value under, by the names of the tags; to be asked for before it is
     /// loaded, so that what is invalidated meanwhile is stale from the start.
-    pub(super) async fn ensure_generations(self) -> Result<Vec<(String, String)>, CacheError> {
+    pub(super) async fn ensure_generations(self) -> Result<Generations, CacheError> {
         if self.tags.keys.is_empty() {
             return Ok(Vec::new());
         }
-        let generations = self.cache.store().ensure_generations(&self.tags.keys).await?;
+        let generations = self
+            .cache
+            .store()
+            .ensure_generations(&self.tags.keys)
+            .await?;
         Ok(self.tags.names.iter().cloned().zip(generations).collect())
     }
 
@@ -237,7 +245,7 @@ impl<'a> Site<'a> {
         self,
         payload: Bytes,
         load: Duration,
-        generations: Vec<(String, String)>,
+        generations: Generations,
     ) -> (Bytes, Duration) {
         let policy = self.policy;
         let fresh = jittered(policy.ttl, policy.jitter);
@@ -259,7 +267,7 @@ impl<'a> Site<'a> {
     pub(super) fn seal_nothing(
         self,
         time: Duration,
-        generations: Vec<(String, String)>,
+        generations: Generations,
     ) -> (Bytes, Duration) {
         let fresh = jittered(time, self.policy.jitter);
         let header = Header {
@@ -275,13 +283,13 @@ impl<'a> Site<'a> {
     pub(super) fn decode<K: Kind>(self, payload: &[u8]) -> Option<K::Output> {
         let value = match payload {
             [] => None,
-            json => match serde_json::from_slice(json) {
-                Ok(value) => Some(value),
-                Err(_) => {
+            json => {
+                let value = serde_json::from_slice(json);
+                if value.is_err() {
                     self.misfit();
-                    return None;
                 }
-            },
+                Some(value.ok()?)
+            }
         };
         let answer = K::answer(value);
         if answer.is_none() {
@@ -315,7 +323,11 @@ impl<'a> Site<'a> {
     fn misfit(self) {
         let namespace = self.namespace.name();
         telemetry::misfit(self.namespace);
-        if self.cache.flights().is_first(&format!("{namespace}: misfit")) {
+        if self
+            .cache
+            .flights()
+            .is_first(&format!("{namespace}: misfit"))
+        {
             tracing::warn!(
                 namespace,
                 "a stored value does not fit the type of its function and is loaded anew; give the \

@@ -196,8 +196,10 @@ pub(super) fn packed(number: u64) -> [u8; NUMBER_BYTES] {
 
 /// A number as it was stored.
 pub(super) fn unpacked(bytes: [u8; NUMBER_BYTES]) -> u64 {
-    let [a, b, c, d, e, f, g] = bytes;
-    u64::from_be_bytes([0, a, b, c, d, e, f, g])
+    let mut whole = [0; 8];
+    let [_, end @ ..] = &mut whole;
+    *end = bytes;
+    u64::from_be_bytes(whole)
 }
 
 /// Two numbers as they are stored, and as a value of another length is read: not at all.

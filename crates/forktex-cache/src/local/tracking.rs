@@ -321,10 +321,7 @@ fn client(pool: &Pool, server: Option<&Server>) -> Client {
 }
 
 /// The name of a canary, in a slot of the server.
-fn canary(
-    cache_prefix: &str,
-    place: Option<&(Server, &ClusterRouting)>,
-) -> Result<String, Error> {
+fn canary(cache_prefix: &str, place: Option<&(Server, &ClusterRouting)>) -> Result<String, Error> {
     let name = format!("{cache_prefix}%canary:{:032x}", fastrand::u128(..));
     let Some((server, routing)) = place else {
         return Ok(name);
@@ -340,7 +337,10 @@ fn outermost(prefixes: &BTreeSet<String>) -> Vec<String> {
     let mut outermost: Vec<String> = Vec::new();
     // In order, so that what begins with another comes after it.
     for prefix in prefixes {
-        if !outermost.last().is_some_and(|last| prefix.starts_with(last)) {
+        if !outermost
+            .last()
+            .is_some_and(|last| prefix.starts_with(last))
+        {
             outermost.push(prefix.clone());
         }
     }
@@ -357,7 +357,13 @@ mod tests {
 
     #[test]
     fn prefixes_that_overlap_are_told_of_once() {
-        let prefixes = ["user:", "org:", "user:profile:", "user:profile:v2:", "users:"];
+        let prefixes = [
+            "user:",
+            "org:",
+            "user:profile:",
+            "user:profile:v2:",
+            "users:",
+        ];
         let prefixes = prefixes.into_iter().map(str::to_owned).collect();
         assert_eq!(outermost(&prefixes), ["org:", "user:", "users:"]);
     }

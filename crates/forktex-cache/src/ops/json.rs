@@ -51,7 +51,9 @@ impl Cache {
             None => None,
         };
         telemetry::read(key.namespace(), payload.is_some());
-        payload.map(|payload| decode(&full_key, &payload)).transpose()
+        payload
+            .map(|payload| decode(&full_key, &payload))
+            .transpose()
     }
 
     /// Writes a value as JSON: await what this returns, after its options. Gives whether the value was

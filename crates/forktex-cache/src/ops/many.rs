@@ -176,7 +176,10 @@ impl<'a> IntoFuture for SetMany<'a> {
 
 pub(super) fn check_count(keys: usize) -> Result<(), CacheError> {
     if keys > KEYS_MAX {
-        return Err(CacheError::option("keys", "at most 10,000 are allowed at once"));
+        return Err(CacheError::option(
+            "keys",
+            "at most 10,000 are allowed at once",
+        ));
     }
     Ok(())
 }

@@ -102,6 +102,9 @@ impl Cache {
         let keys = generations.iter().map(|(tag, _)| self.tag_key(tag));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let now = self.store().generations(&keys).await?;
-        Ok(generations.iter().zip(now).all(|((_, then), now)| now.as_ref() == Some(then)))
+        Ok(generations
+            .iter()
+            .zip(now)
+            .all(|((_, then), now)| now.as_ref() == Some(then)))
     }
 }

@@ -400,7 +400,9 @@ mod tests {
         let store = InProcessStore::new(2);
         store.set("old", bytes("v"), None, SetOnly::Always).unwrap();
         let second = Some(Duration::from_secs(1));
-        store.set("over", bytes("v"), second, SetOnly::Always).unwrap();
+        store
+            .set("over", bytes("v"), second, SetOnly::Always)
+            .unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
         store.set("new", bytes("v"), None, SetOnly::Always).unwrap();
         assert!(store.exists("old").unwrap() && store.exists("new").unwrap());
@@ -409,8 +411,13 @@ mod tests {
     #[test]
     fn debug_shows_no_value() {
         let store = InProcessStore::new(10);
-        store.set("user:1", bytes("hunter2"), None, SetOnly::Always).unwrap();
+        store
+            .set("user:1", bytes("hunter2"), None, SetOnly::Always)
+            .unwrap();
         let shown = format!("{store:?}");
-        assert!(shown.contains("entries: 1") && !shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("entries: 1") && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 }

@@ -7,12 +7,12 @@
 mod command;
 mod connection;
 mod fault;
+mod moving;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fred::bytes::Bytes;
-use fred::interfaces::KeysInterface as _;
 use fred::types::{FromValue, Value};
 use fred::util::redis_keyslot;
 
@@ -37,8 +37,7 @@ impl RedisStore {
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
-        let client = self.client();
-        self.call(READ, key, Box::pin(client.get(key))).await
+        self.send(READ, key, Command::new("GET").arg(key)).await
     }
 
     pub(super) async fn get_with_ttl(
@@ -54,17 +53,18 @@ impl RedisStore {
         Ok(value.map(|value| (value, time_left(left))))
     }
 
-    pub(super) async fn get_many(
-        &self,
-        keys: &[String],
-    ) -> Result<Vec<Option<Bytes>>, CacheError> {
+    pub(super) async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, CacheError> {
         let groups = self.groups(keys.iter().map(String::as_str));
         let commands = groups.iter().map(|group| {
             let keys = group.iter().filter_map(|index| keys.get(*index));
-            keys.fold(Command::new("MGET"), |command, key| command.arg(key.as_str()))
+            keys.fold(Command::new("MGET"), |command, key| {
+                command.arg(key.as_str())
+            })
         });
         let first = keys.first().map_or("", String::as_str);
-        let answers = self.send_all("read values", first, commands.collect()).await?;
+        let answers = self
+            .send_all("read values", first, commands.collect())
+            .await?;
         let mut values = vec![None; keys.len()];
         for (group, answer) in groups.into_iter().zip(answers) {
             for (index, value) in group.into_iter().zip(answer.into_array()) {
@@ -147,7 +147,9 @@ impl RedisStore {
     }
 
     pub(super) async fn unlink(&self, keys: &[String]) -> Result<u64, CacheError> {
-        let keys = keys.iter().map(|key| Bytes::copy_from_slice(key.as_bytes()));
+        let keys = keys
+            .iter()
+            .map(|key| Bytes::copy_from_slice(key.as_bytes()));
         self.unlink_bytes(keys.collect()).await
     }
 
@@ -263,10 +265,7 @@ impl RedisStore {
         let commands = tags.iter().flat_map(|tag| {
             let create = Command::new("SET").arg(tag.as_str()).arg(new);
             let read = Command::new("GETEX").arg(tag.as_str());
-            [
-                create.arg("NX").arg("PX").arg(ttl),
-                read.arg("PX").arg(ttl),
-            ]
+            [create.arg("NX").arg("PX").arg(ttl), read.arg("PX").arg(ttl)]
         });
         let first = tags.first().map_or("", String::as_str);
         let answers = self.send_all(ACTION, first, commands.collect()).await?;

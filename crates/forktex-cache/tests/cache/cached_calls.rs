@@ -39,7 +39,12 @@ async fn maybe(cache: &Cache, id: u32, origin: &Origin) -> Answer<Option<usize>>
     Ok((id > 0).then_some(number))
 }
 
-#[cached(ttl = "5m", negative_ttl = "5m", namespace = "call.absent", skip(origin))]
+#[cached(
+    ttl = "5m",
+    negative_ttl = "5m",
+    namespace = "call.absent",
+    skip(origin)
+)]
 async fn absent(cache: &Cache, id: u32, origin: &Origin) -> Option<Option<u8>> {
     origin.load().await.ok()?;
     // Written, it would look like the value of 1.
@@ -96,17 +101,37 @@ async fn a_value_is_loaded_once_for_each_key_and_again_after_it_is_invalidated()
         let origin = Origin::default();
         let first = user(cache, 1, "ada", &origin).await.unwrap();
         assert_eq!(user(cache, 1, "ada", &origin).await, Ok(first), "{name}");
-        assert_eq!(user(cache, 1, "bob", &origin).await.unwrap().load, 2, "{name}");
-        assert_eq!(user(cache, 2, "ada", &origin).await.unwrap().load, 3, "{name}");
+        assert_eq!(
+            user(cache, 1, "bob", &origin).await.unwrap().load,
+            2,
+            "{name}"
+        );
+        assert_eq!(
+            user(cache, 2, "ada", &origin).await.unwrap().load,
+            3,
+            "{name}"
+        );
         assert_eq!(user::key(1, "a b").unwrap().as_str(), "call.user:1:a%20b");
         assert!(user::invalidate(cache, 1, "ada").await.unwrap(), "{name}");
         assert!(!user::invalidate(cache, 1, "ada").await.unwrap(), "{name}");
-        assert_eq!(user(cache, 1, "ada", &origin).await.unwrap().load, 4, "{name}");
-        assert_eq!(user(cache, 1, "bob", &origin).await.unwrap().load, 2, "{name}");
+        assert_eq!(
+            user(cache, 1, "ada", &origin).await.unwrap().load,
+            4,
+            "{name}"
+        );
+        assert_eq!(
+            user(cache, 1, "bob", &origin).await.unwrap().load,
+            2,
+            "{name}"
+        );
 
         // Any program reads what is kept.
         let key = user::key(1, "bob").unwrap();
-        assert_eq!(cache.get_json::<User>(&key).await.unwrap().unwrap().load, 2, "{name}");
+        assert_eq!(
+            cache.get_json::<User>(&key).await.unwrap().unwrap().load,
+            2,
+            "{name}"
+        );
 
         assert_eq!(all(cache).await, "all");
         assert_eq!(all::key().unwrap().as_str(), "call.all:_");
@@ -119,7 +144,11 @@ async fn errors_are_not_kept_and_none_only_where_it_is_said() {
         let (cache, name) = (&fixture.cache, fixture.name);
         let origin = Origin::default();
         origin.fail(true);
-        assert_eq!(maybe(cache, 1, &origin).await, Err(Broken::Origin), "{name}");
+        assert_eq!(
+            maybe(cache, 1, &origin).await,
+            Err(Broken::Origin),
+            "{name}"
+        );
         origin.fail(false);
         assert_eq!(maybe(cache, 1, &origin).await, Ok(Some(2)), "{name}");
         assert_eq!(maybe(cache, 1, &origin).await, Ok(Some(2)), "{name}");
@@ -195,7 +224,10 @@ async fn methods_and_generic_functions_have_keys_of_their_own() {
     assert!(users(3).shared_invalidate(&cache, 7).await.unwrap());
 
     assert_eq!(row(&cache, 1, 5_u8).await, Ok(5));
-    assert_eq!(row(&cache, 1, "text".to_owned()).await, Ok("text".to_owned()));
+    assert_eq!(
+        row(&cache, 1, "text".to_owned()).await,
+        Ok("text".to_owned())
+    );
     assert_eq!(row(&cache, 1, 6_u8).await, Ok(5));
     assert_eq!(row::key::<u8>(1).unwrap().as_str(), "call.row:v3:1:u8");
 }
@@ -206,10 +238,26 @@ async fn a_stored_value_that_does_not_fit_is_replaced() {
         let (cache, name) = (&fixture.cache, fixture.name);
         let origin = Origin::default();
         let key = user::key(1, "ada").unwrap();
-        cache.set_json(&key, &["another shape"]).ttl("5m").await.unwrap();
-        assert_eq!(user(cache, 1, "ada", &origin).await.unwrap().load, 1, "{name}");
-        assert_eq!(user(cache, 1, "ada", &origin).await.unwrap().load, 1, "{name}");
-        assert_eq!(cache.get_json::<User>(&key).await.unwrap().unwrap().load, 1, "{name}");
+        cache
+            .set_json(&key, &["another shape"])
+            .ttl("5m")
+            .await
+            .unwrap();
+        assert_eq!(
+            user(cache, 1, "ada", &origin).await.unwrap().load,
+            1,
+            "{name}"
+        );
+        assert_eq!(
+            user(cache, 1, "ada", &origin).await.unwrap().load,
+            1,
+            "{name}"
+        );
+        assert_eq!(
+            cache.get_json::<User>(&key).await.unwrap().unwrap().load,
+            1,
+            "{name}"
+        );
     }
 }
 
@@ -225,17 +273,26 @@ async fn an_empty_argument_is_loaded_and_not_kept_or_refused() {
     let origin = Origin::default();
     assert_eq!(user(&cache, 1, "", &origin).await.unwrap().load, 1);
     assert_eq!(user(&cache, 1, "", &origin).await.unwrap().load, 2);
-    assert!(matches!(user::key(1, ""), Err(KeyError::Empty { index: 1, .. })));
+    assert!(matches!(
+        user::key(1, ""),
+        Err(KeyError::Empty { index: 1, .. })
+    ));
     assert_eq!(closed(&cache, "", &origin).await, Err(Broken::Key));
     assert_eq!(closed(&cache, "a", &origin).await, Ok(3));
     assert!(closed::key("a").unwrap().namespace().fails_closed());
-    assert_eq!(*user::key(1, "a").unwrap().namespace(), Namespace::new("call.user"));
+    assert_eq!(
+        *user::key(1, "a").unwrap().namespace(),
+        Namespace::new("call.user")
+    );
 }
 
 #[tokio::test]
 async fn two_versions_of_a_function_do_not_read_each_other() {
     let cache = Cache::in_process();
-    let key = Namespace::new("call.row").version(2).key((1, "u8")).unwrap();
+    let key = Namespace::new("call.row")
+        .version(2)
+        .key((1, "u8"))
+        .unwrap();
     cache.set_json(&key, &9).await.unwrap();
     assert_eq!(row(&cache, 1, 5_u8).await, Ok(5));
     assert_eq!(cache.get_json(&key).await.unwrap(), Some(9));

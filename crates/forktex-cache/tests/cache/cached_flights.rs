@@ -46,7 +46,12 @@ async fn calls_that_are_joined_in_one_task_run_the_function_once() {
     assert!(calls.iter().all(|load| *load == 1), "{calls:?}");
 }
 
-#[cached(ttl = "5m", namespace = "flight.off", single_flight = "off", skip(origin))]
+#[cached(
+    ttl = "5m",
+    namespace = "flight.off",
+    single_flight = "off",
+    skip(origin)
+)]
 async fn each(cache: &Cache, origin: &Origin) -> usize {
     origin.load().await.unwrap()
 }
@@ -90,7 +95,12 @@ async fn a_leader_that_is_cancelled_leaves_the_load_to_one_of_the_others() {
             assert_eq!(other.await.unwrap().unwrap(), 2, "{}", fixture.name);
         }
         // What it loaded is kept: the lease was free for it.
-        assert_eq!(user(cache, "ada", &origin).await.unwrap(), 2, "{}", fixture.name);
+        assert_eq!(
+            user(cache, "ada", &origin).await.unwrap(),
+            2,
+            "{}",
+            fixture.name
+        );
         assert_eq!(origin.loads(), 2, "{}", fixture.name);
     }
 }
@@ -133,19 +143,24 @@ async fn an_error_of_the_leader_is_not_shared() {
     };
     let leader = call();
     origin.loaded(1).await;
-    let others: Vec<_> = (0..8).map(|_| call()).collect();
+    let others: Vec<_> = (0..40).map(|_| call()).collect();
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
     origin.open(1);
     assert_eq!(leader.await.unwrap(), Err(Broken::Origin));
     origin.loaded(3).await;
-    origin.fail(false);
-    origin.open(8);
-    for other in others {
-        assert!(other.await.unwrap().unwrap() <= 4);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
     }
-    assert!(origin.loads() <= 4, "{}", origin.loads());
+    assert_eq!(origin.loads(), 3, "as many as there are places");
+    origin.fail(false);
+    origin.open(40);
+    for other in others {
+        assert!(other.await.unwrap().unwrap() > 1);
+    }
+    // Most of them find what the first of them have loaded.
+    assert!(origin.loads() <= 20, "{}", origin.loads());
 }
 
 #[cached(ttl = "5m", namespace = "flight.recursive", key = (id))]
@@ -156,7 +171,13 @@ async fn recursive(cache: &Cache, id: u32, depth: u32) -> u32 {
     1 + Box::pin(recursive(cache, id, depth - 1)).await
 }
 
-#[cached(ttl = "5m", namespace = "flight.left", single_flight = "cluster", lease = "200ms", skip(depth, origin))]
+#[cached(
+    ttl = "5m",
+    namespace = "flight.left",
+    single_flight = "cluster",
+    lease = "200ms",
+    skip(depth, origin)
+)]
 async fn left(cache: &Cache, depth: u32, origin: &Origin) -> usize {
     let load = origin.load().await.unwrap();
     if depth > 0 {
@@ -165,7 +186,13 @@ async fn left(cache: &Cache, depth: u32, origin: &Origin) -> usize {
     load
 }
 
-#[cached(ttl = "5m", namespace = "flight.right", single_flight = "cluster", lease = "200ms", skip(depth, origin))]
+#[cached(
+    ttl = "5m",
+    namespace = "flight.right",
+    single_flight = "cluster",
+    lease = "200ms",
+    skip(depth, origin)
+)]
 async fn right(cache: &Cache, depth: u32, origin: &Origin) -> usize {
     let load = origin.load().await.unwrap();
     if depth > 0 {
@@ -205,7 +232,12 @@ async fn functions_that_call_each_other_do_not_wait_for_each_other() {
     }
 }
 
-#[cached(ttl = "5m", namespace = "flight.unpolled", lease = "100ms", skip(origin))]
+#[cached(
+    ttl = "5m",
+    namespace = "flight.unpolled",
+    lease = "100ms",
+    skip(origin)
+)]
 async fn unpolled(cache: &Cache, origin: &Origin) -> usize {
     origin.load().await.unwrap()
 }

@@ -8,14 +8,24 @@ use forktex_cache::{Cache, cached};
 use crate::origin::{Broken, Origin};
 use crate::setup::{eventually, fixtures, options, redis};
 
-#[cached(ttl = "100ms", stale = "1h", jitter = 0, namespace = "refresh.stale", skip(origin))]
+#[cached(
+    ttl = "100ms",
+    stale = "1h",
+    jitter = 0,
+    namespace = "refresh.stale",
+    skip(origin)
+)]
 async fn stale(cache: &Cache, id: &str, origin: &Origin) -> Result<usize, Broken> {
     let _ = id;
     origin.load().await
 }
 
 #[cached(
-    ttl = "100ms", stale = "1h", jitter = 0, refresh = "in_line", namespace = "refresh.in_line",
+    ttl = "100ms",
+    stale = "1h",
+    jitter = 0,
+    refresh = "in_line",
+    namespace = "refresh.in_line",
     skip(origin)
 )]
 async fn in_line(cache: &Cache, origin: &Origin) -> Result<usize, Broken> {
@@ -23,18 +33,34 @@ async fn in_line(cache: &Cache, origin: &Origin) -> Result<usize, Broken> {
 }
 
 #[cached(
-    ttl = "100ms", stale_if_error = "1h", jitter = 0, namespace = "refresh.fallback", skip(origin)
+    ttl = "100ms",
+    stale_if_error = "1h",
+    jitter = 0,
+    namespace = "refresh.fallback",
+    skip(origin)
 )]
 async fn fallback(cache: &Cache, origin: &Origin) -> Result<usize, Broken> {
     origin.load().await
 }
 
-#[cached(ttl = "100ms", stale = "1h", jitter = 0, namespace = "refresh.gone", skip(origin))]
+#[cached(
+    ttl = "100ms",
+    stale = "1h",
+    jitter = 0,
+    namespace = "refresh.gone",
+    skip(origin)
+)]
 async fn gone(cache: &Cache, origin: &Origin) -> Option<usize> {
     origin.load().await.ok()
 }
 
-#[cached(ttl = "300ms", early, jitter = 0, namespace = "refresh.early", skip(origin))]
+#[cached(
+    ttl = "300ms",
+    early,
+    jitter = 0,
+    namespace = "refresh.early",
+    skip(origin)
+)]
 async fn early(cache: &Cache, origin: &Origin) -> usize {
     let number = origin.load().await.unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -85,7 +111,10 @@ async fn a_stale_value_outlives_a_load_that_fails() {
     })
     .await;
     origin.fail(false);
-    eventually("a load succeeds", async || stale(&cache, "a", &origin).await != Ok(1)).await;
+    eventually("a load succeeds", async || {
+        stale(&cache, "a", &origin).await != Ok(1)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -116,7 +145,10 @@ async fn a_value_past_its_time_is_served_only_where_loading_fails() {
         assert_eq!(fallback(cache, &origin).await, Ok(1), "{name}");
         let calls = (0..20).map(|_| fallback(cache, &origin));
         let calls = futures_util::future::join_all(calls).await;
-        assert!(calls.iter().all(|answer| *answer == Ok(1)), "{name}: {calls:?}");
+        assert!(
+            calls.iter().all(|answer| *answer == Ok(1)),
+            "{name}: {calls:?}"
+        );
         origin.fail(false);
         let answer = fallback(cache, &origin).await.unwrap();
         assert!(answer > 1, "{name}: {answer}");

@@ -14,12 +14,19 @@ use crate::setup::{eventually, options};
 
 async fn cluster() -> (RedisCluster, Cache) {
     let cluster = RedisCluster::start().await.unwrap();
-    let cache = Cache::connect_with(&cluster.url(), options()).await.unwrap();
+    let cache = Cache::connect_with(&cluster.url(), options())
+        .await
+        .unwrap();
     (cluster, cache)
 }
 
 /// Sends a command to one node.
-pub(crate) async fn at<T: FromValue>(cache: &Cache, port: u16, name: &'static str, arguments: &[&str]) -> T {
+pub(crate) async fn at<T: FromValue>(
+    cache: &Cache,
+    port: u16,
+    name: &'static str,
+    arguments: &[&str],
+) -> T {
     let client = cache.client().unwrap().next_connected();
     let node = client.with_cluster_node(Server::new("127.0.0.1", port));
     let command = CustomCommand::new_static(name, ClusterHash::Random, false);
@@ -28,7 +35,11 @@ pub(crate) async fn at<T: FromValue>(cache: &Cache, port: u16, name: &'static st
 }
 
 pub(crate) fn ports(cluster: &RedisCluster) -> Vec<u16> {
-    cluster.nodes().iter().map(|node| node.address().port()).collect()
+    cluster
+        .nodes()
+        .iter()
+        .map(|node| node.address().port())
+        .collect()
 }
 
 #[tokio::test]
@@ -54,10 +65,20 @@ async fn a_slot_that_moves_is_followed() {
     let namespace = Namespace::new("user");
     let key = namespace.key("moved").unwrap();
     let slot = redis_keyslot(key.as_str().as_bytes());
-    cache.set_json(&key, &1).ttl("5m").tags(["org:1"]).await.unwrap();
+    cache
+        .set_json(&key, &1)
+        .ttl("5m")
+        .tags(["org:1"])
+        .await
+        .unwrap();
 
     let ports = ports(&cluster);
-    let routing = cache.client().unwrap().next_connected().cached_cluster_state().unwrap();
+    let routing = cache
+        .client()
+        .unwrap()
+        .next_connected()
+        .cached_cluster_state()
+        .unwrap();
     let from = routing.get_server(slot).unwrap().port;
     let to = *ports.iter().find(|port| **port != from).unwrap();
     move_slot(&cache, &ports, slot, from, to, &key).await;
@@ -80,14 +101,35 @@ async fn move_slot(cache: &Cache, ports: &[u16], slot: u16, from: u16, to: u16, 
         at(cache, from, "CLUSTER MYID", &[]).await,
         at(cache, to, "CLUSTER MYID", &[]).await,
     );
-    let () = at(cache, to, "CLUSTER SETSLOT", &[&slot, "IMPORTING", &from_id]).await;
-    let () = at(cache, from, "CLUSTER SETSLOT", &[&slot, "MIGRATING", &to_id]).await;
+    let () = at(
+        cache,
+        to,
+        "CLUSTER SETSLOT",
+        &[&slot, "IMPORTING", &from_id],
+    )
+    .await;
+    let () = at(
+        cache,
+        from,
+        "CLUSTER SETSLOT",
+        &[&slot, "MIGRATING", &to_id],
+    )
+    .await;
     // While it moves, commands are sent on to where the key is.
     assert_eq!(cache.get_json::<u8>(key).await.unwrap(), Some(1));
     let port = to.to_string();
-    let () = at(cache, from, "MIGRATE", &["127.0.0.1", &port, key.as_str(), "0", "5000"]).await;
+    let () = at(
+        cache,
+        from,
+        "MIGRATE",
+        &["127.0.0.1", &port, key.as_str(), "0", "5000"],
+    )
+    .await;
     assert_eq!(cache.get_json::<u8>(key).await.unwrap(), Some(1));
-    for port in [to, from].iter().chain(ports.iter().filter(|port| **port != from && **port != to)) {
+    for port in [to, from]
+        .iter()
+        .chain(ports.iter().filter(|port| **port != from && **port != to))
+    {
         let () = at(cache, *port, "CLUSTER SETSLOT", &[&slot, "NODE", &to_id]).await;
     }
 }
@@ -115,7 +157,10 @@ async fn a_node_that_dies_is_an_outage_and_comes_back() {
     assert!(error.is_outage(), "{error:?}");
 
     node.restart().await.unwrap();
-    eventually("all keys can be written again", async || write().await.is_ok()).await;
+    eventually("all keys can be written again", async || {
+        write().await.is_ok()
+    })
+    .await;
     let read = cache.mget::<u8>(&keys).await.unwrap();
     assert!(read.iter().all(Option::is_some), "{read:?}");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Connecting, what is said when it fails, and what is left of it.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use forktex_cache::{Cache, CacheError, CacheOptions};
@@ -13,7 +14,7 @@ fn everything_shown(error: &CacheError) -> String {
     let mut shown = format!("{error} {error:?} {error:#?}");
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        shown.push_str(&format!(" {error} {error:?}"));
+        write!(shown, " {error} {error:?}").unwrap();
         cause = error.source();
     }
     shown
@@ -43,7 +44,11 @@ async fn a_server_that_stays_silent_is_a_timeout() {
     let url = format!("redis://:hunter2@127.0.0.1:{port}");
     let error = Cache::connect_with(&url, options).await.unwrap_err();
     assert!(matches!(error, CacheError::Timeout { .. }), "{error:?}");
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -52,12 +57,16 @@ async fn a_wrong_password_is_refused_and_the_right_one_lets_in() {
     let server = Redis::start(server).await.unwrap();
     let url = |password: &str| format!("redis://{password}127.0.0.1:{}/2", server.address().port());
     for password in ["", ":hunter2@"] {
-        let error = Cache::connect_with(&url(password), options()).await.unwrap_err();
+        let error = Cache::connect_with(&url(password), options())
+            .await
+            .unwrap_err();
         assert!(matches!(error, CacheError::Rejected { .. }), "{error:?}");
         assert!(!error.is_outage());
         assert!(!everything_shown(&error).contains("hunter2"));
     }
-    let cache = Cache::connect_with(&url(":s%40crt@"), options()).await.unwrap();
+    let cache = Cache::connect_with(&url(":s%40crt@"), options())
+        .await
+        .unwrap();
     assert!(cache.ping().await.unwrap() > Duration::ZERO);
     assert!(!format!("{cache:?}").contains("crt"));
     let size: i64 = raw(&cache, "DBSIZE", &[]).await;
@@ -68,19 +77,40 @@ async fn a_wrong_password_is_refused_and_the_right_one_lets_in() {
 
 #[tokio::test]
 async fn wrong_urls_and_options_are_named() {
-    for url in ["http://localhost", "redis://", "redis://localhost?x=1", "redis://localhost/x"] {
+    for url in [
+        "http://localhost",
+        "redis://",
+        "redis://localhost?x=1",
+        "redis://localhost/x",
+    ] {
         let error = Cache::connect(url).await.unwrap_err();
-        assert!(matches!(error, CacheError::InvalidUrl { .. }), "{url}: {error:?}");
+        assert!(
+            matches!(error, CacheError::InvalidUrl { .. }),
+            "{url}: {error:?}"
+        );
     }
     let options = CacheOptions::new().prefix("no spaces");
-    let error = Cache::connect_with("redis://localhost", options).await.unwrap_err();
-    assert!(matches!(error, CacheError::InvalidOption { option: "prefix", .. }), "{error:?}");
+    let error = Cache::connect_with("redis://localhost", options)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            CacheError::InvalidOption {
+                option: "prefix",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_closed_cache_refuses_and_its_connections_are_gone() {
     let (server, cache) = redis(options()).await;
-    let observer = Cache::connect_with(server.url(), options().connections(1)).await.unwrap();
+    let observer = Cache::connect_with(server.url(), options().connections(1))
+        .await
+        .unwrap();
     let clone = cache.clone();
     cache.close().await;
     cache.close().await;
@@ -92,7 +122,10 @@ async fn a_closed_cache_refuses_and_its_connections_are_gone() {
     ] {
         assert!(matches!(error, CacheError::Closed), "{error:?}");
     }
-    eventually("only the observer is connected", async || clients(&observer).await == 1).await;
+    eventually("only the observer is connected", async || {
+        clients(&observer).await == 1
+    })
+    .await;
 
     let in_process = Cache::in_process();
     in_process.close().await;
@@ -103,13 +136,18 @@ async fn a_closed_cache_refuses_and_its_connections_are_gone() {
 #[tokio::test]
 async fn the_connections_are_closed_with_the_last_clone() {
     let (server, cache) = redis(options()).await;
-    let observer = Cache::connect_with(server.url(), options().connections(1)).await.unwrap();
+    let observer = Cache::connect_with(server.url(), options().connections(1))
+        .await
+        .unwrap();
     let clone = cache.clone();
     drop(cache);
     assert!(clone.ping().await.is_ok());
     assert_eq!(clients(&observer).await, 3);
     drop(clone);
-    eventually("only the observer is connected", async || clients(&observer).await == 1).await;
+    eventually("only the observer is connected", async || {
+        clients(&observer).await == 1
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -119,7 +157,10 @@ async fn a_connect_that_is_given_up_leaves_nothing_open() {
         let connecting = Cache::connect_with(server.url(), options().connections(4));
         let _ = tokio::time::timeout(Duration::from_micros(micros), connecting).await;
     }
-    eventually("only the observer is connected", async || clients(&observer).await == 1).await;
+    eventually("only the observer is connected", async || {
+        clients(&observer).await == 1
+    })
+    .await;
 }
 
 async fn clients(observer: &Cache) -> usize {

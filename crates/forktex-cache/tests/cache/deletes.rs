@@ -7,7 +7,12 @@ use crate::setup::{Fixture, fixtures, key, options, raw, redis};
 
 #[tokio::test]
 async fn a_prefix_takes_whole_segments_on_each_store() {
-    for Fixture { name, cache, ground } in fixtures().await {
+    for Fixture {
+        name,
+        cache,
+        ground,
+    } in fixtures().await
+    {
         prefixes(&cache).await;
         patterns(&cache).await;
         namespaces(&cache).await;
@@ -18,7 +23,11 @@ async fn a_prefix_takes_whole_segments_on_each_store() {
 
 async fn put(cache: &Cache, keys: &[(&'static str, &str)]) {
     for (namespace, part) in keys {
-        cache.set_json(&key(namespace, part), &1).ttl("5m").await.unwrap();
+        cache
+            .set_json(&key(namespace, part), &1)
+            .ttl("5m")
+            .await
+            .unwrap();
     }
 }
 
@@ -28,8 +37,21 @@ async fn is_there(cache: &Cache, namespace: &'static str, part: &str) -> bool {
 
 /// The conformance case: `user` takes `user` and `user:1`, never `username`.
 async fn prefixes(cache: &Cache) {
-    put(cache, &[("user", "1"), ("user", "2"), ("user:deep", "3"), ("username", "1")]).await;
-    put(cache, &[("user.dot", "1"), ("user-dash", "1"), ("other", "user")]).await;
+    put(
+        cache,
+        &[
+            ("user", "1"),
+            ("user", "2"),
+            ("user:deep", "3"),
+            ("username", "1"),
+        ],
+    )
+    .await;
+    put(
+        cache,
+        &[("user.dot", "1"), ("user-dash", "1"), ("other", "user")],
+    )
+    .await;
     // What cannot be made as a key is there as well, where the store is a server.
     if cache.client().is_some() {
         let () = raw(cache, "SET", &["billing:user", "1"]).await;
@@ -84,7 +106,10 @@ async fn patterns(cache: &Cache) {
 
     for broad in ["", "*", "?", "*:avatar"] {
         let error = cache.delete_pattern(broad).await.unwrap_err();
-        assert!(matches!(error, CacheError::TooBroad { .. }), "{broad}: {error:?}");
+        assert!(
+            matches!(error, CacheError::TooBroad { .. }),
+            "{broad}: {error:?}"
+        );
     }
 }
 
@@ -96,7 +121,10 @@ async fn namespaces(cache: &Cache) {
     assert_eq!(cache.delete_namespace(&v2).await.unwrap(), 2);
     assert!(cache.exists(&all.key(1).unwrap()).await.unwrap());
     assert_eq!(cache.delete_namespace(&all).await.unwrap(), 1);
-    let error = cache.delete_namespace(&Namespace::new("*")).await.unwrap_err();
+    let error = cache
+        .delete_namespace(&Namespace::new("*"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, CacheError::Key(_)), "{error:?}");
 }
 

@@ -21,7 +21,12 @@ const LOADS: &str = "herd:loads";
 const HANGS: &str = "herd:hangs";
 
 /// Counted in Redis itself, past the cache. The first bodies hang, as many as are to.
-#[cached(ttl = "5m", namespace = "herd", single_flight = "cluster", lease = "1s")]
+#[cached(
+    ttl = "5m",
+    namespace = "herd",
+    single_flight = "cluster",
+    lease = "1s"
+)]
 async fn heavy(cache: &Cache, id: u32) -> u64 {
     let redis = cache.client().unwrap();
     let load: u64 = redis.incr(LOADS).await.unwrap();
@@ -45,7 +50,10 @@ async fn one_of_the_herd() {
     println!("\nREADY");
     // It ends with its parent, whose end of the pipe closes.
     let mut line = String::new();
-    BufReader::new(tokio::io::stdin()).read_line(&mut line).await.unwrap();
+    BufReader::new(tokio::io::stdin())
+        .read_line(&mut line)
+        .await
+        .unwrap();
     let calls = (0..CALLS).map(|_| {
         let cache = cache.clone();
         tokio::spawn(async move { heavy(&cache, 0).await })
@@ -53,7 +61,10 @@ async fn one_of_the_herd() {
     let answers = join_all(calls).await;
     let answers: Vec<u64> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers.len(), CALLS);
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
     println!("\nANSWER {}", answers[0]);
 }
 
@@ -129,7 +140,12 @@ async fn a_thousand_cold_calls_over_four_processes_load_once() {
 #[tokio::test]
 async fn with_the_holder_of_the_lease_killed_they_load_twice() {
     let (redis, cache) = redis(options()).await;
-    let _: () = cache.client().unwrap().set(HANGS, 1, None, None, false).await.unwrap();
+    let _: () = cache
+        .client()
+        .unwrap()
+        .set(HANGS, 1, None, None, false)
+        .await
+        .unwrap();
     let mut herd = herd(redis.url()).await;
     let mut holder = herd.remove(0);
     holder.go().await;

@@ -9,7 +9,7 @@ use forktex_cache::{Cache, CacheOptions, Decision, DecisionSource, RateLimiter};
 use forktex_testkit::{Redis, RedisOptions};
 
 /// Long enough that no key expires by the server's clock while its test runs.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 const WINDOW_US: u64 = 60_000_000;
 /// Some time in 2027.
 const START_US: u64 = 1_800_000_000_000_000;

@@ -76,10 +76,17 @@ async fn a_local_value_goes_when_another_client_changes_it() {
     is_local(&cache, &call).await;
     for round in 1..20 {
         assert!(user::invalidate(&other, 1).await.unwrap());
-        eventually("the next value is loaded", async || call().await == round + 1).await;
+        eventually("the next value is loaded", async || {
+            call().await == round + 1
+        })
+        .await;
     }
     is_local(&cache, &call).await;
-    other.set_json(&user::key(1).unwrap(), &77).ttl("5m").await.unwrap();
+    other
+        .set_json(&user::key(1).unwrap(), &77)
+        .ttl("5m")
+        .await
+        .unwrap();
     eventually("the written value is served", async || call().await == 77).await;
 }
 
@@ -145,10 +152,21 @@ async fn the_tier_is_emptied_when_its_connection_breaks() {
     for _ in 0..3 {
         is_local(&cache, &call).await;
         let kept = call().await;
-        let _: i64 = raw(&other, "CLIENT", &["KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
-        eventually("the value is deleted", async || user::invalidate(&other, 1).await.is_ok()).await;
+        let _: i64 = raw(
+            &other,
+            "CLIENT",
+            &["KILL", "TYPE", "normal", "SKIPME", "yes"],
+        )
+        .await;
+        eventually("the value is deleted", async || {
+            user::invalidate(&other, 1).await.is_ok()
+        })
+        .await;
         eventually("the next value is loaded", async || call().await != kept).await;
-        eventually("the connections are back", async || cache.ping().await.is_ok()).await;
+        eventually("the connections are back", async || {
+            cache.ping().await.is_ok()
+        })
+        .await;
     }
     is_local(&cache, &call).await;
 }
@@ -230,8 +248,12 @@ async fn a_read_that_races_with_a_change_keeps_nothing_old() {
 #[tokio::test]
 async fn on_a_cluster_every_primary_tells() {
     let servers = RedisCluster::start().await.unwrap();
-    let cache = Cache::connect_with(&servers.url(), options()).await.unwrap();
-    let other = Cache::connect_with(&servers.url(), options()).await.unwrap();
+    let cache = Cache::connect_with(&servers.url(), options())
+        .await
+        .unwrap();
+    let other = Cache::connect_with(&servers.url(), options())
+        .await
+        .unwrap();
     let origin = Origin::default();
     let mut before = Vec::new();
     for id in 0..60 {

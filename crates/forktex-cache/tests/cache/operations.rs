@@ -23,7 +23,12 @@ fn ada() -> Profile {
 
 #[tokio::test]
 async fn each_store_answers_the_same() {
-    for Fixture { name, cache, ground } in fixtures().await {
+    for Fixture {
+        name,
+        cache,
+        ground,
+    } in fixtures().await
+    {
         values(&cache).await;
         conditions(&cache).await;
         times(&cache).await;
@@ -45,7 +50,10 @@ async fn values(cache: &Cache) {
 
     // What is absent and what is null are told apart.
     assert!(cache.set_json(&key, &None::<u8>).await.unwrap());
-    assert_eq!(cache.get_json::<Option<u8>>(&key).await.unwrap(), Some(None));
+    assert_eq!(
+        cache.get_json::<Option<u8>>(&key).await.unwrap(),
+        Some(None)
+    );
 
     assert!(cache.delete(&key).await.unwrap());
     assert!(!cache.delete(&key).await.unwrap());
@@ -55,7 +63,14 @@ async fn values(cache: &Cache) {
 async fn conditions(cache: &Cache) {
     let key = key("user", "conditions");
     assert!(!cache.set_json(&key, &1).if_present().await.unwrap());
-    assert!(cache.set_json(&key, &2).if_absent().ttl("5m").await.unwrap());
+    assert!(
+        cache
+            .set_json(&key, &2)
+            .if_absent()
+            .ttl("5m")
+            .await
+            .unwrap()
+    );
     assert!(!cache.set_json(&key, &3).if_absent().await.unwrap());
     assert_eq!(cache.get_json(&key).await.unwrap(), Some(2));
     assert!(cache.set_json(&key, &4).if_present().await.unwrap());
@@ -71,7 +86,10 @@ async fn times(cache: &Cache) {
     assert!(cache.expire(&key, "5m").await.unwrap());
     match cache.ttl(&key).await.unwrap() {
         TimeToLive::Left(left) => {
-            assert!(left > Duration::from_secs(200) && left <= Duration::from_secs(300), "{left:?}");
+            assert!(
+                left > Duration::from_secs(200) && left <= Duration::from_mins(5),
+                "{left:?}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -80,8 +98,15 @@ async fn times(cache: &Cache) {
     assert_eq!(cache.ttl(&key).await.unwrap(), TimeToLive::Unlimited);
 
     // Less than a millisecond counts as one, and not as for ever.
-    cache.set_json(&key, &1).ttl(Duration::from_nanos(1)).await.unwrap();
-    eventually("the value goes by itself", async || !cache.exists(&key).await.unwrap()).await;
+    cache
+        .set_json(&key, &1)
+        .ttl(Duration::from_nanos(1))
+        .await
+        .unwrap();
+    eventually("the value goes by itself", async || {
+        !cache.exists(&key).await.unwrap()
+    })
+    .await;
 }
 
 async fn numbers(cache: &Cache) {
@@ -95,12 +120,21 @@ async fn numbers(cache: &Cache) {
     cache.delete(&number).await.unwrap();
     // Exact where a double is not.
     let large = (1 << 53) + 1;
-    assert_eq!(cache.incr(&number).by(large).ttl("5m").await.unwrap(), large);
-    assert!(matches!(cache.ttl(&number).await.unwrap(), TimeToLive::Left(_)));
+    assert_eq!(
+        cache.incr(&number).by(large).ttl("5m").await.unwrap(),
+        large
+    );
+    assert!(matches!(
+        cache.ttl(&number).await.unwrap(),
+        TimeToLive::Left(_)
+    ));
     assert_eq!(cache.get_json::<i64>(&number).await.unwrap(), Some(large));
 
     let error = cache.incr(&number).by(i64::MAX).await.unwrap_err();
-    assert!(matches!(&error, CacheError::Rejected { code, .. } if code == "ERR"), "{error:?}");
+    assert!(
+        matches!(&error, CacheError::Rejected { code, .. } if code == "ERR"),
+        "{error:?}"
+    );
     let text = key("visits", "text");
     cache.set_json(&text, "many").await.unwrap();
     for error in [
@@ -122,9 +156,19 @@ async fn many(cache: &Cache) {
     for (n, value) in read.into_iter().enumerate() {
         assert_eq!(value, (n % 2 == 0).then_some(n));
     }
-    assert!(matches!(cache.ttl(&keys[0]).await.unwrap(), TimeToLive::Left(_)));
+    assert!(matches!(
+        cache.ttl(&keys[0]).await.unwrap(),
+        TimeToLive::Left(_)
+    ));
     assert_eq!(cache.delete_many(&keys).await.unwrap(), 600);
-    assert!(cache.mget::<usize>(&keys).await.unwrap().iter().all(Option::is_none));
+    assert!(
+        cache
+            .mget::<usize>(&keys)
+            .await
+            .unwrap()
+            .iter()
+            .all(Option::is_none)
+    );
 
     assert!(cache.mget::<u8>(&[]).await.unwrap().is_empty());
     cache.mset(Vec::<(Key, u8)>::new()).await.unwrap();
@@ -136,9 +180,21 @@ async fn refusals(cache: &Cache) {
     cache.set_json(&key, &ada()).ttl("5m").await.unwrap();
     // A value that does not fit is an error, and stays.
     let error = cache.get_json::<u32>(&key).await.unwrap_err();
-    assert!(matches!(&error, CacheError::Decode { type_name: "u32", .. }), "{error:?}");
+    assert!(
+        matches!(
+            &error,
+            CacheError::Decode {
+                type_name: "u32",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("user:refusals"), "{error}");
-    let error = cache.mget::<u32>(std::slice::from_ref(&key)).await.unwrap_err();
+    let error = cache
+        .mget::<u32>(std::slice::from_ref(&key))
+        .await
+        .unwrap_err();
     assert!(matches!(error, CacheError::Decode { .. }), "{error:?}");
 
     let large = "x".repeat(8 * 1024 * 1024);
@@ -146,7 +202,10 @@ async fn refusals(cache: &Cache) {
         cache.set_json(&key, &large).await.unwrap_err(),
         cache.mset([(&key, &large)]).await.unwrap_err(),
     ] {
-        assert!(matches!(error, CacheError::TooLarge { max: 8_388_608, .. }), "{error:?}");
+        assert!(
+            matches!(error, CacheError::TooLarge { max: 8_388_608, .. }),
+            "{error:?}"
+        );
     }
     let error = cache.set_json(&key, &1).ttl("soon").await.unwrap_err();
     assert!(matches!(error, CacheError::Duration(_)), "{error:?}");
@@ -166,8 +225,15 @@ async fn what_is_stored_is_bare_json_under_the_prefix() {
     let stored: String = raw(&cache, "GET", &["billing:user.profile:a%3Ab%2A"]).await;
     assert_eq!(stored, r#"{"name":"Ada","age":36}"#);
     // A program in another language writes it; this reads it.
-    let () = raw(&cache, "SET", &["billing:user.profile:other", r#"{"age": 1, "name": "é"}"#]).await;
-    let other = cache.get_json::<Profile>(&crate::setup::key("user.profile", "other")).await;
+    let () = raw(
+        &cache,
+        "SET",
+        &["billing:user.profile:other", r#"{"age": 1, "name": "é"}"#],
+    )
+    .await;
+    let other = cache
+        .get_json::<Profile>(&crate::setup::key("user.profile", "other"))
+        .await;
     assert_eq!(other.unwrap().unwrap().name, "é");
 }
 
@@ -185,9 +251,15 @@ async fn a_list_is_no_value_and_an_empty_text_is_no_json() {
     ] {
         assert!(matches!(error, CacheError::WrongType { .. }), "{error:?}");
     }
-    let error = cache.get_json::<u8>(&key("user", "empty")).await.unwrap_err();
+    let error = cache
+        .get_json::<u8>(&key("user", "empty"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, CacheError::Decode { .. }), "{error:?}");
-    assert_eq!(cache.get_json::<u8>(&key("user", "broken")).await.unwrap(), None);
+    assert_eq!(
+        cache.get_json::<u8>(&key("user", "broken")).await.unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
@@ -197,7 +269,10 @@ async fn a_refused_write_is_told_by_its_code_and_is_no_outage() {
     let key = key("user", "1");
     for _ in 0..10 {
         let error = cache.set_json(&key, &1).await.unwrap_err();
-        assert!(matches!(&error, CacheError::Rejected { code, .. } if code == "OOM"), "{error:?}");
+        assert!(
+            matches!(&error, CacheError::Rejected { code, .. } if code == "OOM"),
+            "{error:?}"
+        );
         assert!(!error.is_outage());
     }
     // It does not count towards the circuit breaker.
@@ -212,7 +287,10 @@ async fn scripts_are_sent_again_to_a_server_that_forgot_them() {
     let () = raw(&cache, "SCRIPT FLUSH", &[]).await;
     assert!(cache.set_json(&key, &2).await.unwrap());
     server.restart().await.unwrap();
-    eventually("it is connected again", async || cache.set_json(&key, &3).await.is_ok()).await;
+    eventually("it is connected again", async || {
+        cache.set_json(&key, &3).await.is_ok()
+    })
+    .await;
     assert_eq!(cache.get_json(&key).await.unwrap(), Some(3));
 }
 
@@ -222,5 +300,8 @@ fn bad_parts_of_keys_are_typed_errors() {
     let empty = namespace.key(("a", "")).unwrap_err();
     assert!(matches!(empty, KeyError::Empty { index: 1, .. }), "{empty}");
     let missing = namespace.key(None::<u8>).unwrap_err();
-    assert!(matches!(missing, KeyError::Missing { index: 0, .. }), "{missing}");
+    assert!(
+        matches!(missing, KeyError::Missing { index: 0, .. }),
+        "{missing}"
+    );
 }

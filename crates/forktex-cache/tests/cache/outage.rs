@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use forktex_cache::{Cache, CacheError};
 use crate::setup::{DEADLINE, eventually, impatient, key, options, raw, redis};
+use forktex_cache::{Cache, CacheError};
 
 /// Beyond the limit of a command, for a machine that is busy.
 const GRACE: Duration = Duration::from_secs(3);
@@ -83,7 +83,9 @@ async fn a_frozen_server_is_an_outage_until_it_thaws() {
 #[tokio::test]
 async fn a_server_that_pauses_its_clients_is_an_outage_until_it_goes_on() {
     let (server, cache) = redis(impatient()).await;
-    let operator = Cache::connect_with(server.url(), options().connections(1)).await.unwrap();
+    let operator = Cache::connect_with(server.url(), options().connections(1))
+        .await
+        .unwrap();
     comes_back(&cache).await;
     let () = raw(&operator, "CLIENT PAUSE", &["2000", "ALL"]).await;
     all_fail_in_time(&cache).await;
@@ -93,10 +95,17 @@ async fn a_server_that_pauses_its_clients_is_an_outage_until_it_goes_on() {
 #[tokio::test]
 async fn killed_connections_are_opened_again() {
     let (server, cache) = redis(impatient()).await;
-    let operator = Cache::connect_with(server.url(), options().connections(1)).await.unwrap();
+    let operator = Cache::connect_with(server.url(), options().connections(1))
+        .await
+        .unwrap();
     let key = key("user", "1");
     for _ in 0..5 {
-        let killed: i64 = raw(&operator, "CLIENT KILL", &["TYPE", "normal", "SKIPME", "yes"]).await;
+        let killed: i64 = raw(
+            &operator,
+            "CLIENT KILL",
+            &["TYPE", "normal", "SKIPME", "yes"],
+        )
+        .await;
         assert!(killed > 0);
         // Each call answers in time, be it with the value or with the outage.
         let start = Instant::now();
@@ -104,7 +113,11 @@ async fn killed_connections_are_opened_again() {
             Ok(_) => {}
             Err(error) => assert!(error.is_outage(), "{error:?}"),
         }
-        assert!(start.elapsed() < Duration::from_millis(200) + GRACE, "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_millis(200) + GRACE,
+            "{:?}",
+            start.elapsed()
+        );
         comes_back(&cache).await;
     }
 }
@@ -112,7 +125,9 @@ async fn killed_connections_are_opened_again() {
 #[tokio::test]
 async fn a_command_that_was_under_way_when_the_connection_broke_is_not_sent_again() {
     let (server, cache) = redis(options()).await;
-    let operator = Cache::connect_with(server.url(), options().connections(1)).await.unwrap();
+    let operator = Cache::connect_with(server.url(), options().connections(1))
+        .await
+        .unwrap();
     let key = key("visits", "1");
     assert_eq!(cache.incr(&key).await.unwrap(), 1);
     for round in 0..5 {
@@ -126,13 +141,24 @@ async fn a_command_that_was_under_way_when_the_connection_broke_is_not_sent_agai
             clients.contains("flags=b")
         })
         .await;
-        let _: i64 = raw(&operator, "CLIENT KILL", &["TYPE", "normal", "SKIPME", "yes"]).await;
-        let error = tokio::time::timeout(DEADLINE, counting).await.unwrap().unwrap_err();
+        let _: i64 = raw(
+            &operator,
+            "CLIENT KILL",
+            &["TYPE", "normal", "SKIPME", "yes"],
+        )
+        .await;
+        let error = tokio::time::timeout(DEADLINE, counting)
+            .await
+            .unwrap()
+            .unwrap_err();
         assert!(matches!(error, CacheError::Unavailable { .. }), "{error:?}");
         let () = raw(&operator, "CLIENT UNPAUSE", &[]).await;
         eventually("it is connected again", async || cache.ping().await.is_ok()).await;
         let after: i64 = raw(&operator, "GET", &["visits:1"]).await;
-        assert_eq!(after, before, "it was counted after its caller was told that it failed");
+        assert_eq!(
+            after, before,
+            "it was counted after its caller was told that it failed"
+        );
     }
 }
 
@@ -186,7 +212,10 @@ async fn commands_are_not_queued_without_bound_while_the_server_is_frozen() {
         }
         tokio::task::yield_now().await;
     }
-    assert!(sent <= 10 && refused > 100, "{sent} sent, {refused} refused");
+    assert!(
+        sent <= 10 && refused > 100,
+        "{sent} sent, {refused} refused"
+    );
     server.resume().await.unwrap();
     comes_back(&cache).await;
 }

@@ -7,7 +7,12 @@ use crate::setup::{Fixture, fixtures, key, options, raw, redis};
 
 #[tokio::test]
 async fn an_invalidated_tag_takes_its_values_on_each_store() {
-    for Fixture { name, cache, ground } in fixtures().await {
+    for Fixture {
+        name,
+        cache,
+        ground,
+    } in fixtures().await
+    {
         one_tag(&cache).await;
         several_tags(&cache).await;
         refusals(&cache).await;
@@ -22,8 +27,18 @@ async fn value(cache: &Cache, key: &Key) -> Option<u8> {
 
 async fn one_tag(cache: &Cache) {
     let (ada, bob, plain) = (key("user", "ada"), key("user", "bob"), key("user", "plain"));
-    cache.set_json(&ada, &1).ttl("5m").tags(["org:1"]).await.unwrap();
-    cache.set_json(&bob, &2).ttl("5m").tags(["org:2"]).await.unwrap();
+    cache
+        .set_json(&ada, &1)
+        .ttl("5m")
+        .tags(["org:1"])
+        .await
+        .unwrap();
+    cache
+        .set_json(&bob, &2)
+        .ttl("5m")
+        .tags(["org:2"])
+        .await
+        .unwrap();
     cache.set_json(&plain, &3).ttl("5m").await.unwrap();
     assert_eq!(value(cache, &ada).await, Some(1));
 
@@ -32,10 +47,18 @@ async fn one_tag(cache: &Cache) {
     assert_eq!(value(cache, &bob).await, Some(2));
     assert_eq!(value(cache, &plain).await, Some(3));
     let keys = [ada.clone(), bob.clone(), plain.clone()];
-    assert_eq!(cache.mget::<u8>(&keys).await.unwrap(), [None, Some(2), Some(3)]);
+    assert_eq!(
+        cache.mget::<u8>(&keys).await.unwrap(),
+        [None, Some(2), Some(3)]
+    );
 
     // Written again, it counts again.
-    cache.set_json(&ada, &4).ttl("5m").tags(["org:1"]).await.unwrap();
+    cache
+        .set_json(&ada, &4)
+        .ttl("5m")
+        .tags(["org:1"])
+        .await
+        .unwrap();
     assert_eq!(value(cache, &ada).await, Some(4));
     // A tag that nothing has is invalidated all the same.
     cache.invalidate_tag("org:nobody").await.unwrap();
@@ -51,8 +74,17 @@ async fn several_tags(cache: &Cache) {
         cache.invalidate_tags([tag]).await.unwrap();
         assert_eq!(value(cache, &doc).await, None, "{tag}");
     }
-    cache.set_json(&doc, &1).ttl("5m").tags(["x"]).tags(["y"]).await.unwrap();
-    cache.invalidate_tags(vec!["z".to_owned(), "y".to_owned()]).await.unwrap();
+    cache
+        .set_json(&doc, &1)
+        .ttl("5m")
+        .tags(["x"])
+        .tags(["y"])
+        .await
+        .unwrap();
+    cache
+        .invalidate_tags(vec!["z".to_owned(), "y".to_owned()])
+        .await
+        .unwrap();
     assert_eq!(value(cache, &doc).await, None);
 }
 
@@ -63,14 +95,20 @@ async fn refusals(cache: &Cache) {
         cache.invalidate_tag("").await.unwrap_err(),
         cache.invalidate_tag(&"x".repeat(513)).await.unwrap_err(),
     ] {
-        assert!(matches!(error, CacheError::Key(KeyError::Tag { .. })), "{error:?}");
+        assert!(
+            matches!(error, CacheError::Key(KeyError::Tag { .. })),
+            "{error:?}"
+        );
     }
     let many = || (0..17).map(|n| n.to_string());
     for error in [
         cache.set_json(&doc, &1).tags(many()).await.unwrap_err(),
         cache.invalidate_tags(many()).await.unwrap_err(),
     ] {
-        assert!(matches!(error, CacheError::InvalidOption { option: "tags", .. }), "{error:?}");
+        assert!(
+            matches!(error, CacheError::InvalidOption { option: "tags", .. }),
+            "{error:?}"
+        );
     }
     assert!(!cache.exists(&doc).await.unwrap());
 }
@@ -79,13 +117,23 @@ async fn refusals(cache: &Cache) {
 async fn a_generation_that_was_evicted_does_not_bring_back_what_was_invalidated() {
     let (_server, cache) = redis(options()).await;
     let doc = key("doc", "1");
-    cache.set_json(&doc, &1).ttl("5m").tags(["org:1"]).await.unwrap();
+    cache
+        .set_json(&doc, &1)
+        .ttl("5m")
+        .tags(["org:1"])
+        .await
+        .unwrap();
     let removed: i64 = raw(&cache, "DEL", &["%tag:org%3A1"]).await;
     assert_eq!(removed, 1);
     assert_eq!(value(&cache, &doc).await, None);
     // Another value makes a new generation, which the old value does not have.
     let other = key("doc", "2");
-    cache.set_json(&other, &2).ttl("5m").tags(["org:1"]).await.unwrap();
+    cache
+        .set_json(&other, &2)
+        .ttl("5m")
+        .tags(["org:1"])
+        .await
+        .unwrap();
     assert_eq!(value(&cache, &doc).await, None);
     assert_eq!(value(&cache, &other).await, Some(2));
 }
@@ -95,7 +143,12 @@ async fn an_invalidation_is_one_write_however_many_values_there_are() {
     let (_server, cache) = redis(options()).await;
     for n in 0..100_u8 {
         let key = key("doc", &n.to_string());
-        cache.set_json(&key, &n).ttl("5m").tags(["org:1"]).await.unwrap();
+        cache
+            .set_json(&key, &n)
+            .ttl("5m")
+            .tags(["org:1"])
+            .await
+            .unwrap();
     }
     let () = raw(&cache, "CONFIG RESETSTAT", &[]).await;
     cache.invalidate_tag("org:1").await.unwrap();

@@ -21,8 +21,7 @@ pub(crate) const CACHE_MISSING: &str = "a cached function needs the cache
 pub(crate) const SELF_IN_KEY: &str = "`self` is no part of a key by itself
 = help: name what counts, `key = (self.id, user_id)`, or leave it out, `skip(self)`";
 
-pub(crate) const KEY_BESIDE_SKIP: &str =
-    "`key` names all that counts: leave `skip` out";
+pub(crate) const KEY_BESIDE_SKIP: &str = "`key` names all that counts: leave `skip` out";
 
 pub(crate) const KEY_TOO_LONG: &str = "a key has at most 8 parts
 = help: name those that count: `key = (org.id, user_id)`";
@@ -41,10 +40,12 @@ pub(crate) const LEASE_RANGE: &str = "`lease` is a duration from \"100ms\" to \"
 pub(crate) const REFRESH_OF_NOTHING: &str =
     "`refresh` says how `stale` or `early` loads: add one of them";
 
-pub(crate) const REFRESH_OF_REFERENCES: &str = "a refresh behind the caller cannot hold this: it has a reference in it
+pub(crate) const REFRESH_OF_REFERENCES: &str =
+    "a refresh behind the caller cannot hold this: it has a reference in it
 = help: take it as `&T`, `&str` or owned, or let one caller wait: `refresh = \"in_line\"`";
 
-pub(crate) const REFRESH_OF_MUTABLE: &str = "a refresh behind the caller cannot hold what the caller may change
+pub(crate) const REFRESH_OF_MUTABLE: &str =
+    "a refresh behind the caller cannot hold what the caller may change
 = help: let one caller wait for the load: `refresh = \"in_line\"`";
 
 pub(crate) const REFRESH_OF_IMPL_TRAIT: &str = "a refresh behind the caller needs to know the type

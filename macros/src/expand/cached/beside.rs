@@ -19,8 +19,10 @@ pub(super) fn expand(cached: &Cached, function: &ItemFn) -> TokenStream {
     let name = ident.unraw();
     let cfgs: Vec<_> = cfgs(&function.attrs).collect();
     if let Some(receiver) = signature.receiver() {
-        let (key_name, invalidate_name) =
-            (format_ident!("{name}_key"), format_ident!("{name}_invalidate"));
+        let (key_name, invalidate_name) = (
+            format_ident!("{name}_key"),
+            format_ident!("{name}_invalidate"),
+        );
         let receiver = Some(receiver.to_token_stream());
         let key = make_key(cached, function, &key_name, receiver.clone());
         let invalidate = make_invalidate(cached, function, &invalidate_name, receiver);
@@ -54,13 +56,12 @@ fn make_key(
     receiver: Option<TokenStream>,
 ) -> TokenStream {
     let visibility = &function.vis;
-    let docs = format!("The key under which `{}` keeps its value.", function.sig.ident);
-    let (generics, parameters) = (generics(cached, &function.sig.generics), parameters(cached));
-    let (clause, made, output) = (
-        &generics.where_clause,
-        key(cached),
-        key_type(&cached.root),
+    let docs = format!(
+        "The key under which `{}` keeps its value.",
+        function.sig.ident
     );
+    let (generics, parameters) = (generics(cached, &function.sig.generics), parameters(cached));
+    let (clause, made, output) = (&generics.where_clause, key(cached), key_type(&cached.root));
     let receiver = receiver.into_iter();
     quote! {
         #[doc = #docs]
@@ -128,10 +129,14 @@ fn is_in_self(cached: &Cached, function: &ItemFn) -> bool {
         return false;
     };
     let tokens = expression.to_token_stream();
-    let mut others = function.sig.inputs.iter().filter_map(|argument| match argument {
-        syn::FnArg::Typed(parameter) => plain_name(parameter),
-        syn::FnArg::Receiver(_) => None,
-    });
+    let mut others = function
+        .sig
+        .inputs
+        .iter()
+        .filter_map(|argument| match argument {
+            syn::FnArg::Typed(parameter) => plain_name(parameter),
+            syn::FnArg::Receiver(_) => None,
+        });
     mentions(&tokens, "self") && !others.any(|name| mentions(&tokens, &name.unraw().to_string()))
 }
 
@@ -158,9 +163,8 @@ fn generics(cached: &Cached, all: &Generics) -> Generics {
     let mut generics = all.clone();
     generics.params = kept.into_iter().collect::<Punctuated<_, _>>();
     if let Some(clause) = &mut generics.where_clause {
-        let is_kept = |tokens: TokenStream| {
-            !left.iter().any(|param| mentions(&tokens, &name_of(param)))
-        };
+        let is_kept =
+            |tokens: TokenStream| !left.iter().any(|param| mentions(&tokens, &name_of(param)));
         let predicates = clause.predicates.iter();
         clause.predicates = predicates
             .filter(|predicate| is_kept(predicate.to_token_stream()))

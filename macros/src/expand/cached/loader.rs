@@ -17,15 +17,14 @@ pub(super) fn expand(cached: &Cached, function: &ItemFn) -> TokenStream {
     match &cached.loader {
         Loader::InLine => {
             let block = typed_block(cached, function);
-            quote!(#private::InLine::new(async move { #block }))
+            quote!(#private::InLine::new(move || async move { #block }))
         }
         Loader::Behind(kept) => {
             let is_method = function.sig.receiver().is_some();
             let block = function.block.to_token_stream();
             // A method's body is called with all of them.
-            let is_used = |kept: &&Kept| {
-                is_method || mentions(&block, &kept.ident.unraw().to_string())
-            };
+            let is_used =
+                |kept: &&Kept| is_method || mentions(&block, &kept.ident.unraw().to_string());
             let kept: Vec<&Kept> = kept.iter().filter(is_used).collect();
             let (held, given) = (hold(cached, &kept), give(&kept));
             let (this, run) = if is_method {

@@ -32,9 +32,8 @@ pub(super) fn check(
         Some((_, expressions)) => chosen(expressions, signature),
         None => all(options, signature, diagnostics),
     };
-    let is_result_generic = |ident: &&Ident| {
-        mentions(&signature.output.to_token_stream(), &ident.to_string())
-    };
+    let is_result_generic =
+        |ident: &&Ident| mentions(&signature.output.to_token_stream(), &ident.to_string());
     let types = signature.generics.type_params().map(|param| &param.ident);
     for ident in types.filter(is_result_generic) {
         key.parts.push(quote!(::core::any::type_name::<#ident>()));
@@ -72,10 +71,7 @@ fn check_skip(options: &CachedOptions, signature: &Signature, diagnostics: &mut 
 
 /// The expressions of `key`, and the parameters that they mention.
 fn chosen(expressions: &[Expr], signature: &Signature) -> KeyModel {
-    let tokens: TokenStream = expressions
-        .iter()
-        .map(ToTokens::to_token_stream)
-        .collect();
+    let tokens: TokenStream = expressions.iter().map(ToTokens::to_token_stream).collect();
     let is_used = |parameter: &&PatType| {
         plain_name(parameter).is_some_and(|name| mentions(&tokens, &name.unraw().to_string()))
     };
@@ -89,11 +85,7 @@ fn chosen(expressions: &[Expr], signature: &Signature) -> KeyModel {
 }
 
 /// All parameters but the cache and those that are left out.
-fn all(
-    options: &CachedOptions,
-    signature: &Signature,
-    diagnostics: &mut Diagnostics,
-) -> KeyModel {
+fn all(options: &CachedOptions, signature: &Signature, diagnostics: &mut Diagnostics) -> KeyModel {
     let is_skipped = |name: &Ident| options.skip.contains(name);
     if let Some(receiver) = signature.receiver()
         && !options.skip.iter().any(|name| name == "self")

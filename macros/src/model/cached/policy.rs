@@ -49,7 +49,8 @@ pub(super) fn check(options: &CachedOptions, diagnostics: &mut Diagnostics) -> O
     }
     let mut placed = |name, text: &Option<LitStr>| {
         let time = time(name, text.as_ref(), diagnostics);
-        time.zip(text.as_ref()).map(|(time, text)| (text.span(), time))
+        time.zip(text.as_ref())
+            .map(|(time, text)| (text.span(), time))
     };
     let negative_ttl_ms = placed(NEGATIVE_TTL.0, &options.negative_ttl);
     let stale_if_error_ms = placed(STALE_IF_ERROR.0, &options.stale_if_error);

@@ -2,10 +2,11 @@
 //! A command as it is sent.
 
 use fred::types::{ClusterHash, CustomCommand, Value};
+use fred::util::redis_keyslot;
 
 /// A command with its arguments. On a cluster it goes where its first argument is, unless a slot is
 /// given.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::store) struct Command {
     name: &'static str,
     slot: Option<u16>,
@@ -34,6 +35,12 @@ impl Command {
     pub(in crate::store) fn slot(mut self, slot: Option<u16>) -> Self {
         self.slot = slot;
         self
+    }
+
+    /// The slot of a cluster that it goes to; `None` where any will do.
+    pub(super) fn place(&self) -> Option<u16> {
+        let first = || self.arguments.first().and_then(Value::as_bytes);
+        self.slot.or_else(|| first().map(redis_keyslot))
     }
 
     /// As the driver takes it.

@@ -22,7 +22,7 @@ use futures_util::future::{join_all, try_join_all};
 use tracing::Instrument as _;
 
 use super::command::Command;
-use super::fault;
+use super::{fault, moving};
 use crate::breaker::Breaker;
 use crate::error::CacheError;
 use crate::options::CacheOptions;
@@ -128,10 +128,7 @@ impl RedisStore {
         key: &str,
         command: Command,
     ) -> Result<T, CacheError> {
-        let client = self.client();
-        let (command, arguments) = command.into_parts();
-        let work = Box::pin(client.custom(command, arguments));
-        self.call(action, key, work).await
+        self.call(action, key, Box::pin(self.once(command))).await
     }
 
     /// Sends one command to this primary of a cluster.
@@ -164,17 +161,44 @@ impl RedisStore {
         let mut commands = commands.into_iter().peekable();
         while commands.peek().is_some() {
             let pipeline = client.pipeline().with_options(&self.options);
-            let batch = commands.by_ref().take(PIPELINE_COMMANDS).collect::<Vec<_>>();
+            let batch = commands
+                .by_ref()
+                .take(PIPELINE_COMMANDS)
+                .collect::<Vec<_>>();
+            let again = self.is_clustered.then(|| batch.clone());
             let work = async {
                 for command in batch {
                     let (command, arguments) = command.into_parts();
                     pipeline.custom::<(), Value>(command, arguments).await?;
                 }
-                pipeline.all::<Vec<Value>>().await
+                match (pipeline.all::<Vec<Value>>().await, again) {
+                    // All of them may be done twice.
+                    (Err(error), Some(again)) if moving::is_of_slot(&error) => {
+                        let mut answers = Vec::with_capacity(again.len());
+                        for command in again {
+                            answers.push(self.once(command).await?);
+                        }
+                        Ok(answers)
+                    }
+                    (answers, _) => answers,
+                }
             };
             answers.extend(self.call(action, key, Box::pin(work)).await?);
         }
         Ok(answers)
+    }
+
+    /// Sends one command, on a cluster also to where its slot is being moved to.
+    async fn once<T: FromValue>(&self, command: Command) -> Result<T, Error> {
+        let client = self.client();
+        let again = self.is_clustered.then(|| command.clone());
+        let (command, arguments) = command.into_parts();
+        match (client.custom(command, arguments).await, again) {
+            (Err(error), Some(again)) if moving::is_of_slot(&error) => {
+                moving::follow(&client, again, error).await
+            }
+            (answer, _) => answer,
+        }
     }
 
     /// Makes a call to Redis: through the circuit breaker, and with its error sorted.
@@ -197,15 +221,19 @@ impl RedisStore {
             otel.kind = "client",
             db.system.name = "redis",
         );
-        let error = match work.instrument(span).await {
+        let (error, is_there) = match work.instrument(span).await {
             Ok(answer) => {
                 permit.succeeded();
                 return Ok(answer);
             }
             Err(_) if self.is_closed.load(Ordering::Acquire) => return Err(CacheError::Closed),
-            Err(error) => fault::sort(error, action, key, self.command_timeout),
+            Err(error) => {
+                let is_there = moving::is_of_slot(&error);
+                let error = fault::sort(error, action, key, self.command_timeout);
+                (error, is_there)
+            }
         };
-        if error.is_outage() {
+        if error.is_outage() && !is_there {
             permit.failed();
         } else {
             permit.succeeded();
@@ -272,7 +300,8 @@ fn builder(mut config: fred::types::config::Config, options: &CacheOptions) -> B
             connection.internal_command_timeout = options.connect_timeout;
             // Of a primary that was demoted, whose connections stay open: where the URL leads to now is
             // to be asked anew.
-            connection.reconnect_errors = vec![ReconnectError::ReadOnly, ReconnectError::MasterDown];
+            connection.reconnect_errors =
+                vec![ReconnectError::ReadOnly, ReconnectError::MasterDown];
             connection.tcp = TcpConfig {
                 nodelay: Some(true),
                 ..TcpConfig::default()

@@ -62,7 +62,12 @@ mod tests {
     use super::*;
 
     fn sorted(kind: ErrorKind, details: &'static str) -> CacheError {
-        sort(Error::new(kind, details), "read a value", "user:1", Duration::from_secs(1))
+        sort(
+            Error::new(kind, details),
+            "read a value",
+            "user:1",
+            Duration::from_secs(1),
+        )
     }
 
     #[test]
@@ -71,8 +76,14 @@ mod tests {
             (ErrorKind::IO, "Os { code: 111 }"),
             (ErrorKind::Canceled, "Connection closed unexpectedly."),
             (ErrorKind::Cluster, "CLUSTERDOWN The cluster is down"),
-            (ErrorKind::Unknown, "LOADING Redis is loading the dataset in memory"),
-            (ErrorKind::Unknown, "READONLY You can't write against a read only replica."),
+            (
+                ErrorKind::Unknown,
+                "LOADING Redis is loading the dataset in memory",
+            ),
+            (
+                ErrorKind::Unknown,
+                "READONLY You can't write against a read only replica.",
+            ),
             (ErrorKind::Unknown, "Failed to route command."),
             (ErrorKind::Routing, "Too many redirections."),
             (ErrorKind::Timeout, "Request timed out."),
@@ -83,8 +94,16 @@ mod tests {
         }
         for (kind, details, code) in [
             (ErrorKind::Auth, "NOAUTH Authentication required.", "NOAUTH"),
-            (ErrorKind::Unknown, "OOM command not allowed when used memory > 'maxmemory'.", "OOM"),
-            (ErrorKind::Unknown, "NOSCRIPT No matching script.", "NOSCRIPT"),
+            (
+                ErrorKind::Unknown,
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                "OOM",
+            ),
+            (
+                ErrorKind::Unknown,
+                "NOSCRIPT No matching script.",
+                "NOSCRIPT",
+            ),
             (ErrorKind::Unknown, "ERR unknown command", "ERR"),
         ] {
             match sorted(kind, details) {
@@ -102,7 +121,10 @@ mod tests {
             "ERR value is not an integer or out of range",
         ] {
             let error = sorted(ErrorKind::InvalidArgument, details);
-            assert!(matches!(&error, CacheError::WrongType { key } if key == "user:1"), "{error:?}");
+            assert!(
+                matches!(&error, CacheError::WrongType { key } if key == "user:1"),
+                "{error:?}"
+            );
         }
     }
 }
