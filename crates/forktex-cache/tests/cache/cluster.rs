@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use forktex_cache::fred::interfaces::{ClientLike as _, ClusterInterface as _};
-use forktex_cache::fred::types::config::Server;
+use forktex_cache::fred::interfaces::{ClientLike as _, ClusterInterface as _, KeysInterface as _};
+use forktex_cache::fred::types::config::{Options, Server};
 use forktex_cache::fred::types::{ClusterHash, CustomCommand, FromValue};
 use forktex_cache::fred::util::redis_keyslot;
 use forktex_cache::{Cache, Key, Namespace};
@@ -126,12 +126,43 @@ async fn move_slot(cache: &Cache, ports: &[u16], slot: u16, from: u16, to: u16, 
     )
     .await;
     assert_eq!(cache.get_json::<u8>(key).await.unwrap(), Some(1));
+    let keys = [Namespace::new("user").key("other").unwrap(), key.clone()];
+    assert_eq!(cache.mget::<u8>(&keys).await.unwrap(), [None, Some(1)]);
     for port in [to, from]
         .iter()
         .chain(ports.iter().filter(|port| **port != from && **port != to))
     {
         let () = at(cache, *port, "CLUSTER SETSLOT", &[&slot, "NODE", &to_id]).await;
     }
+}
+
+/// With one attempt, the driver ends the connection when it is told to ask elsewhere.
+#[tokio::test]
+async fn a_connection_that_its_driver_gave_up_is_opened_anew() {
+    let cluster = RedisCluster::start().await.unwrap();
+    let cache = Cache::connect_with(&cluster.url(), options().connections(1)).await.unwrap();
+    let key = Namespace::new("user").key("gone").unwrap();
+    let slot = redis_keyslot(key.as_str().as_bytes());
+    let client = cache.client().unwrap().next_connected().clone();
+    let routing = client.cached_cluster_state().unwrap();
+    let from = routing.get_server(slot).unwrap().port;
+    let ports = ports(&cluster);
+    let to = *ports.iter().find(|port| **port != from).unwrap();
+    let to_id: String = at(&cache, to, "CLUSTER MYID", &[]).await;
+    let slot = slot.to_string();
+    let () = at(&cache, from, "CLUSTER SETSLOT", &[&slot, "MIGRATING", &to_id]).await;
+    let once = Options {
+        max_attempts: Some(1),
+        ..Options::default()
+    };
+    let client = client.with_options(&once);
+    client.get::<Option<String>, _>(key.as_str()).await.unwrap_err();
+
+    eventually("other keys are served again", async || {
+        let ping = cache.ping();
+        tokio::time::timeout(Duration::from_millis(500), ping).await.is_ok_and(|ping| ping.is_ok())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use fred::types::config::{
 };
 use fred::types::{Builder, ConnectHandle, FromValue, Value};
 use futures_util::future::{join_all, try_join_all};
+use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use super::command::Command;
@@ -37,6 +38,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 const PIPELINE_COMMANDS: usize = 1_000;
 /// The waits between attempts to connect again: the first, and the longest. There is no last attempt.
 const RECONNECT_MS: (u32, u32) = (50, 2_000);
+
+/// The wait before a connection that its driver has given up is opened anew.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
 /// Connections to Redis.
 pub(crate) struct RedisStore {
@@ -260,7 +264,7 @@ impl fmt::Debug for RedisStore {
 }
 
 /// What drives a connection; stopped when it is dropped.
-struct Task(ConnectHandle);
+struct Task(JoinHandle<()>);
 
 impl Task {
     /// Starts to connect, and waits until the connection stands.
@@ -269,7 +273,8 @@ impl Task {
         // It listens from its first poll on. What is told before that is lost, so it is polled before
         // there is anything to tell.
         let early = futures_util::poll!(connected.as_mut());
-        let task = Self(client.connect());
+        let driver = Driver(client.connect());
+        let task = Self(tokio::spawn(drive(client.clone(), driver)));
         match early {
             Poll::Ready(result) => result?,
             Poll::Pending => connected.await?,
@@ -281,6 +286,31 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// The driver's own task; stopped when it is dropped.
+struct Driver(ConnectHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Starts the driver's task again where it has ended by itself. It connects again without end, but there
+/// are errors, such as those of a cluster that cannot be asked for its slots, which it ends with.
+async fn drive(client: Client, mut driver: Driver) {
+    loop {
+        match (&mut driver.0).await {
+            // It was told to.
+            Ok(Ok(())) => return,
+            Err(error) if error.is_cancelled() => return,
+            Ok(Err(_)) | Err(_) => {}
+        }
+        tokio::time::sleep(RESTART_PAUSE).await;
+        tracing::debug!("a connection to Redis is opened anew");
+        driver = Driver(client.connect());
     }
 }
 
@@ -298,6 +328,9 @@ fn builder(mut config: fred::types::config::Config, options: &CacheOptions) -> B
         .with_connection_config(|connection| {
             connection.connection_timeout = options.connect_timeout;
             connection.internal_command_timeout = options.connect_timeout;
+            // Fewer than a command has attempts: where those are used up by `ASK`, of which the driver
+            // makes nothing (see `moving`), the connection ends for good.
+            connection.max_redirections = 2;
             // Of a primary that was demoted, whose connections stay open: where the URL leads to now is
             // to be asked anew.
             connection.reconnect_errors =
