@@ -199,7 +199,7 @@ impl RedisStore {
         let (command, arguments) = command.into_parts();
         match (client.custom(command, arguments).await, again) {
             (Err(error), Some(again)) if moving::is_of_slot(&error) => {
-                moving::follow(&client, again, error).await
+                moving::follow(&client, &self.options, again, error).await
             }
             (answer, _) => answer,
         }

@@ -5,7 +5,7 @@
 //! `ASKING` to the server that takes them, and then sends the command to the one that gave them away, until
 //! it gives up with an error of routing. So such a command is sent on from here.
 
-use fred::clients::{Client, WithOptions};
+use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike as _, ClusterInterface as _};
 use fred::types::config::{Options, Server};
@@ -20,7 +20,8 @@ pub(super) fn is_of_slot(error: &Error) -> bool {
 
 /// Sends a command to the server that takes over its slot. Where there is none, `error` stands.
 pub(super) async fn follow<T: FromValue>(
-    client: &WithOptions<Client>,
+    client: &Client,
+    options: &Options,
     command: Command,
     error: Error,
 ) -> Result<T, Error> {
@@ -33,7 +34,7 @@ pub(super) async fn follow<T: FromValue>(
     };
     let at = |server: &Server| Options {
         cluster_node: Some(server.clone()),
-        ..client.options().clone()
+        ..options.clone()
     };
     let nodes = CustomCommand::new_static("CLUSTER NODES", ClusterHash::Random, false);
     let owner = client.with_options(&at(owner));
