@@ -147,7 +147,7 @@ pub(crate) fn cached(options: TokenStream, item: &TokenStream, root: Root) -> To
     };
     match model::cached::check(options, &function, root, &mut diagnostics) {
         Some(cached) if diagnostics.is_empty() => expand::cached::expand(&cached, &function),
-        _ => fallback::item(item, diagnostics),
+        _ => fallback::function(&function, diagnostics),
     }
 }
 
@@ -156,7 +156,11 @@ pub(crate) fn job(input: TokenStream, root: Root) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let expansion = parse::job::parse(input, &mut diagnostics)
         .map(|syntax| model::job::check(syntax, root, &mut diagnostics))
-        .map(|job| expand::job::expand(&job));
+        .map(|mut job| {
+            // A schedule that cannot be read asks nothing more of the type.
+            job.schedule = job.schedule.take().filter(|_| diagnostics.is_empty());
+            expand::job::expand(&job)
+        });
     let errors = diagnostics.into_tokens();
     quote!(#expansion #errors)
 }
@@ -171,6 +175,6 @@ pub(crate) fn job_handler(options: TokenStream, item: &TokenStream, root: Root) 
     };
     match model::job_handler::check(&function, root, &mut diagnostics) {
         Some(handler) if diagnostics.is_empty() => expand::job_handler::expand(&handler, &function),
-        _ => fallback::item(item, diagnostics),
+        _ => fallback::function(&function, diagnostics),
     }
 }

@@ -19,6 +19,16 @@ pub(crate) fn item(item: &TokenStream, diagnostics: Diagnostics) -> TokenStream 
     quote!(#item #errors)
 }
 
+/// The function as it was written; what it takes for the attribute alone is not told to be unused.
+pub(crate) fn function(function: &ItemFn, diagnostics: Diagnostics) -> TokenStream {
+    let errors = diagnostics.into_tokens();
+    quote! {
+        #[allow(unused)]
+        #function
+        #errors
+    }
+}
+
 /// The function, and a step on every state that does nothing.
 pub(crate) fn step(
     function: &ItemFn,

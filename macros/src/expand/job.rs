@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The `Job` of a type, and its schedule where it has one.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use crate::model::job::{Job, Limit, Unique};
@@ -23,8 +23,7 @@ pub(crate) fn expand(job: &Job) -> TokenStream {
     let settings = settings(job);
     let tenant = tenant.as_ref().map(|field| {
         let key = root.private_at(field.span());
-        // The receiver has the hygiene of the method, wherever the field comes from.
-        let this = quote!(self);
+        let this = receiver(field);
         let key = quote_spanned!(field.span()=> #key::key(&#this.#field));
         quote! {
             fn tenant(&self) -> ::core::option::Option<::std::borrow::Cow<'_, str>> {
@@ -90,7 +89,7 @@ fn settings(job: &Job) -> Option<TokenStream> {
 fn limit(limit: &Limit, root: &Root) -> TokenStream {
     let private = root.private();
     let field = if let Some(field) = &limit.key {
-        let this = quote!(self);
+        let this = receiver(field);
         quote_spanned!(field.span()=> ::core::option::Option::Some(&#this.#field))
     } else {
         quote!(::core::option::Option::None)
@@ -106,6 +105,12 @@ fn limit(limit: &Limit, root: &Root) -> TokenStream {
             ::core::option::Option::Some(limit #(.concurrency(#concurrency))* #(#rate)*)
         }
     }
+}
+
+/// The receiver of the method, with its hygiene and yet at the option that names the field: a field of a
+/// type that does not fit is reported there.
+fn receiver(field: &Ident) -> Ident {
+    Ident::new("self", Span::call_site().located_at(field.span()))
 }
 
 /// The registration of a schedule; a type without a default is reported at its expression.

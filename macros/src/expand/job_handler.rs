@@ -94,7 +94,7 @@ fn call(handler: &JobHandler, function: &Ident) -> TokenStream {
     let mut callee = function.clone();
     callee.set_span(function.span().located_at(at_output));
     let result = quote_spanned!(at_output=> #callee(#job #(, #arguments)*).await);
-    let error_way = quote_spanned!(at_output=> (&#error).way().error(#error));
+    let error_way = quote_spanned!(at_output=> (&#error).way_to_job_error().error(#error));
     let finish = quote_spanned! {at_output=>
         use #outcome::outcome::{Convert as _, Show as _};
         match #result {

@@ -3,7 +3,7 @@
 
 use forktex::cache::{Cache, cached};
 
-#[cached(ttl = "5m", namespace = "user", stael = "1h")]
+#[cached(ttl = "5m", namespace = "user", stal = "1h")]
 async fn user(cache: &Cache, id: u32) -> u32 {
     id
 }
