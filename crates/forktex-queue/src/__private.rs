@@ -162,7 +162,7 @@ pub mod outcome {
     /// Chosen first, as its receiver needs no reference.
     pub trait Convert {
         /// How the error becomes that of the attempt.
-        fn way(&self) -> Converted {
+        fn way_to_job_error(&self) -> Converted {
             Converted
         }
     }
@@ -172,7 +172,7 @@ pub mod outcome {
     /// Chosen where the error does not convert.
     pub trait Show {
         /// How the error becomes that of the attempt.
-        fn way(&self) -> Shown {
+        fn way_to_job_error(&self) -> Shown {
             Shown
         }
     }

@@ -12,6 +12,9 @@ use forktex_testkit::TestDatabase;
 /// How many jobs of each kind there are where there are many.
 const MANY: i64 = 100_000;
 
+/// From this cost on the server compiles a statement before it runs it, which takes longer than most do.
+const COMPILED_FROM: f64 = 100_000.0;
+
 const WORKER: &str = "'00000000-0000-0000-0000-000000000001'";
 
 fn folder() -> PathBuf {
@@ -358,6 +361,12 @@ async fn plan(connection: &mut PgConnection, sql: &str, parameters: &[&str]) -> 
     lines.join("\n")
 }
 
+/// What the planner believes that a statement costs.
+fn dearest(plan: &str) -> f64 {
+    let (_, cost) = plan.split_once("..").unwrap();
+    cost.split(' ').next().unwrap().parse().unwrap()
+}
+
 /// The most rows that one node of a plan read from a table that grows, over all its loops.
 fn most_read(plan: &str) -> u64 {
     let tables = [
@@ -405,6 +414,10 @@ async fn check_plans(connection: &mut PgConnection, are_full: bool) {
                 "{name} reads {table} whole, full: {are_full}: {plan}"
             );
         }
+        assert!(
+            dearest(&plan) < COMPILED_FROM,
+            "{name} is compiled at each run, full: {are_full}: {plan}"
+        );
         assert!(
             most_read(&plan) <= looked.rows_max,
             "{name} reads {} rows: {plan}",

@@ -59,12 +59,18 @@ WITH RECURSIVE scan AS (
     CROSS JOIN LATERAL (
         SELECT locked.place, locked.is_limited, row_number() OVER () AS rank
         FROM (
-            SELECT ready.ctid AS place, ready.is_limited
-            FROM forktex_queue.ready
-            WHERE ready.queue = $1 AND ready.tenant = scan.tenant
-            ORDER BY ready.score
-            LIMIT told.quota
-            FOR UPDATE SKIP LOCKED
+            SELECT first.place, first.is_limited
+            FROM (
+                SELECT ready.ctid AS place, ready.is_limited
+                FROM forktex_queue.ready
+                WHERE ready.queue = $1 AND ready.tenant = scan.tenant
+                ORDER BY ready.score
+                LIMIT told.quota
+                FOR UPDATE SKIP LOCKED
+            ) AS first
+            -- No more are ever asked for. The planner takes a limit that it does not know for a tenth of
+            -- the table, and has a statement compiled that it believes to be so dear.
+            LIMIT 256
         ) AS locked
     ) AS front
 ), taken AS (

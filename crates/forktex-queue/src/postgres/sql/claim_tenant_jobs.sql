@@ -5,13 +5,18 @@
 -- Locks: rows of ready, SKIP LOCKED; the unique locks that it frees.
 -- Index: ready_next, job_pkey, paused_queue_pkey, unique_lock_pkey.
 WITH found AS MATERIALIZED (
-    SELECT ready.ctid AS place, ready.is_limited
-    FROM forktex_queue.ready
-    WHERE ready.queue = $1 AND ready.tenant = $2 AND ready.score >= $3
-      AND NOT EXISTS (SELECT FROM forktex_queue.paused_queue AS paused WHERE paused.queue = $1)
-    ORDER BY ready.score
-    LIMIT $4
-    FOR UPDATE SKIP LOCKED
+    SELECT first.place, first.is_limited
+    FROM (
+        SELECT ready.ctid AS place, ready.is_limited
+        FROM forktex_queue.ready
+        WHERE ready.queue = $1 AND ready.tenant = $2 AND ready.score >= $3
+          AND NOT EXISTS (SELECT FROM forktex_queue.paused_queue AS paused WHERE paused.queue = $1)
+        ORDER BY ready.score
+        LIMIT $4
+        FOR UPDATE SKIP LOCKED
+    ) AS first
+    -- For the planner, as in `claim_jobs`.
+    LIMIT 256
 ), taken AS (
     DELETE FROM forktex_queue.ready
     WHERE ctid = ANY (ARRAY(SELECT place FROM found WHERE NOT is_limited))

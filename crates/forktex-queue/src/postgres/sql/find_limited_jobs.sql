@@ -55,12 +55,17 @@ WITH RECURSIVE scan AS (
     FROM told
     CROSS JOIN scan
     CROSS JOIN LATERAL (
-        SELECT ready.ctid AS place, ready.job_id, ready.is_limited
-        FROM forktex_queue.ready
-        WHERE ready.queue = $1 AND ready.tenant = scan.tenant
-        ORDER BY ready.score
-        LIMIT told.quota
-        FOR UPDATE SKIP LOCKED
+        SELECT first.place, first.job_id, first.is_limited
+        FROM (
+            SELECT ready.ctid AS place, ready.job_id, ready.is_limited
+            FROM forktex_queue.ready
+            WHERE ready.queue = $1 AND ready.tenant = scan.tenant
+            ORDER BY ready.score
+            LIMIT told.quota
+            FOR UPDATE SKIP LOCKED
+        ) AS first
+        -- For the planner, as in `claim_jobs`.
+        LIMIT 256
     ) AS front
     WHERE front.is_limited
 )

@@ -3,12 +3,17 @@
 -- it is until the next.
 -- Locks: those jobs, SKIP LOCKED. Index: job_scheduled.
 WITH due AS MATERIALIZED (
-    SELECT job.ctid AS place
-    FROM forktex_queue.job
-    WHERE job.queue = $1 AND job.place = 1 AND job.due_at <= now()
-    ORDER BY job.due_at
-    LIMIT $2
-    FOR UPDATE SKIP LOCKED
+    SELECT first.place
+    FROM (
+        SELECT job.ctid AS place
+        FROM forktex_queue.job
+        WHERE job.queue = $1 AND job.place = 1 AND job.due_at <= now()
+        ORDER BY job.due_at
+        LIMIT $2
+        FOR UPDATE SKIP LOCKED
+    ) AS first
+    -- For the planner, as in `claim_jobs`.
+    LIMIT 1000
 ), moved AS (
     UPDATE forktex_queue.job
     SET place = 0

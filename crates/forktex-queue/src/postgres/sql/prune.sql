@@ -5,35 +5,50 @@
 WITH dead AS (
     DELETE FROM forktex_queue.job
     WHERE ctid = ANY (ARRAY(
-        SELECT ctid
-        FROM forktex_queue.job
-        WHERE place = 3 AND died_at <= now() - $1::bigint * interval '1 microsecond'
-        ORDER BY died_at
-        LIMIT $2::bigint
-        FOR UPDATE SKIP LOCKED
+        SELECT old.place
+        FROM (
+            SELECT ctid AS place
+            FROM forktex_queue.job
+            WHERE place = 3 AND died_at <= now() - $1::bigint * interval '1 microsecond'
+            ORDER BY died_at
+            LIMIT $2::bigint
+            FOR UPDATE SKIP LOCKED
+        ) AS old
+        -- For the planner, as in `claim_jobs`.
+        LIMIT 1000
     ))
     RETURNING 1
 ), unlocked AS (
     DELETE FROM forktex_queue.unique_lock
     WHERE ctid = ANY (ARRAY(
-        SELECT ctid
-        FROM forktex_queue.unique_lock
-        WHERE until <= now()
-        ORDER BY until
-        LIMIT $2::bigint
-        FOR UPDATE SKIP LOCKED
+        SELECT old.place
+        FROM (
+            SELECT ctid AS place
+            FROM forktex_queue.unique_lock
+            WHERE until <= now()
+            ORDER BY until
+            LIMIT $2::bigint
+            FOR UPDATE SKIP LOCKED
+        ) AS old
+        -- For the planner, as in `claim_jobs`.
+        LIMIT 1000
     ))
     RETURNING 1
 ), forgotten AS (
     DELETE FROM forktex_queue.rate_start
     WHERE ctid = ANY (ARRAY(
-        SELECT ctid
-        FROM forktex_queue.rate_start
-        -- Later than it must: statements that began at the same time look at it by clocks of their own.
-        WHERE until <= now() - interval '1 minute'
-        ORDER BY until
-        LIMIT $2::bigint
-        FOR UPDATE SKIP LOCKED
+        SELECT old.place
+        FROM (
+            SELECT ctid AS place
+            FROM forktex_queue.rate_start
+            -- Later than it must: statements that began at the same time look at it by clocks of their own.
+            WHERE until <= now() - interval '1 minute'
+            ORDER BY until
+            LIMIT $2::bigint
+            FOR UPDATE SKIP LOCKED
+        ) AS old
+        -- For the planner, as in `claim_jobs`.
+        LIMIT 1000
     ))
     RETURNING 1
 )
