@@ -2,7 +2,7 @@
 //! Lets workers of `apalis` take the jobs of a queue: their builder, layers, events and monitors on top,
 //! and below them the claims, leases, retries and dead letters of this crate.
 //!
-//! Behind each such worker a [`Worker`](crate::Worker) runs that hands its jobs on to apalis and waits for
+//! Behind each such worker a [`Worker`] runs that hands its jobs on to apalis and waits for
 //! what comes of them. So nothing that holds for a `Worker` is different here.
 
 mod answer;
@@ -36,7 +36,7 @@ impl Queue {
     /// into it.
     ///
     /// A handler of apalis may take the [`JobContext`](crate::JobContext) of its attempt. What it returns
-    /// becomes of the job what it does with a [`Worker`](crate::Worker): an error means a retry by the
+    /// becomes of the job what it does with a [`Worker`]: an error means a retry by the
     /// settings of `J`, apalis's `AbortError` a dead letter at once, its `RetryAfterError` a retry after
     /// that time, its `DeferredError` a retry at once. The schedules of `J` are not fired by it.
     ///
@@ -99,7 +99,7 @@ pub struct ApalisConfig {
     pub concurrency: u32,
     /// The queues that jobs are taken from; `None` for the one that their type names.
     pub queues: Option<Vec<String>>,
-    /// How long a lease lasts; `None` for the default of a [`Worker`](crate::Worker).
+    /// How long a lease lasts; `None` for the default of a [`Worker`].
     pub lease: Option<Duration>,
 }
 
