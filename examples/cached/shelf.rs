@@ -20,9 +20,12 @@ pub(crate) struct Product {
 #[error("the shelf cannot be used: a writer has failed")]
 pub(crate) struct ShelfError;
 
-/// Products by shop and number.
+/// By shop and number.
+type Products = BTreeMap<(u32, u32), Product>;
+
+/// The products of all shops.
 pub(crate) struct Shelf {
-    products: Mutex<BTreeMap<(u32, u32), Product>>,
+    products: Mutex<Products>,
     reads: AtomicU32,
 }
 
@@ -73,7 +76,7 @@ impl Shelf {
         Ok(())
     }
 
-    fn products(&self) -> Result<MutexGuard<'_, BTreeMap<(u32, u32), Product>>, ShelfError> {
+    fn products(&self) -> Result<MutexGuard<'_, Products>, ShelfError> {
         self.products.lock().map_err(|_| ShelfError)
     }
 }
