@@ -213,10 +213,10 @@ impl Queue {
     /// The backend whose transactions can hold a job, or where the jobs are instead.
     #[cfg(feature = "postgres")]
     fn transactional(&self) -> Result<&PostgresBackend, &'static str> {
-        match &self.shared.place {
-            Place::Postgres(backend) => Ok(backend),
-            other => Err(other.describe()),
+        if let Place::Postgres(backend) = &self.shared.place {
+            return Ok(backend);
         }
+        Err(self.shared.place.describe())
     }
 }
 
