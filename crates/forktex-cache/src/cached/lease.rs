@@ -20,7 +20,7 @@ use crate::store::Taken;
 
 /// The first pause between two questions for a lease, which doubles up to the second.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
-const PAUSE_MAX: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// How long a load that was given up may hold up those that wait for it, to end its lease.
 const RELEASE_LIMIT: Duration = Duration::from_millis(250);

@@ -140,7 +140,9 @@ async fn move_slot(cache: &Cache, ports: &[u16], slot: u16, from: u16, to: u16, 
 #[tokio::test]
 async fn a_connection_that_its_driver_gave_up_is_opened_anew() {
     let cluster = RedisCluster::start().await.unwrap();
-    let cache = Cache::connect_with(&cluster.url(), options().connections(1)).await.unwrap();
+    let cache = Cache::connect_with(&cluster.url(), options().connections(1))
+        .await
+        .unwrap();
     let key = Namespace::new("user").key("gone").unwrap();
     let slot = redis_keyslot(key.as_str().as_bytes());
     let client = cache.client().unwrap().next_connected().clone();
@@ -150,17 +152,28 @@ async fn a_connection_that_its_driver_gave_up_is_opened_anew() {
     let to = *ports.iter().find(|port| **port != from).unwrap();
     let to_id: String = at(&cache, to, "CLUSTER MYID", &[]).await;
     let slot = slot.to_string();
-    let () = at(&cache, from, "CLUSTER SETSLOT", &[&slot, "MIGRATING", &to_id]).await;
+    let () = at(
+        &cache,
+        from,
+        "CLUSTER SETSLOT",
+        &[&slot, "MIGRATING", &to_id],
+    )
+    .await;
     let once = Options {
         max_attempts: Some(1),
         ..Options::default()
     };
     let client = client.with_options(&once);
-    client.get::<Option<String>, _>(key.as_str()).await.unwrap_err();
+    client
+        .get::<Option<String>, _>(key.as_str())
+        .await
+        .unwrap_err();
 
     eventually("other keys are served again", async || {
         let ping = cache.ping();
-        tokio::time::timeout(Duration::from_millis(500), ping).await.is_ok_and(|ping| ping.is_ok())
+        tokio::time::timeout(Duration::from_millis(500), ping)
+            .await
+            .is_ok_and(|ping| ping.is_ok())
     })
     .await;
 }

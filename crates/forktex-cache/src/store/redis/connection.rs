@@ -180,7 +180,7 @@ impl RedisStore {
                     (Err(error), Some(again)) if moving::is_of_slot(&error) => {
                         let mut answers = Vec::with_capacity(again.len());
                         for command in again {
-                            answers.push(self.once(command).await?);
+                            answers.push(Box::pin(self.once(command)).await?);
                         }
                         Ok(answers)
                     }
@@ -199,7 +199,8 @@ impl RedisStore {
         let (command, arguments) = command.into_parts();
         match (client.custom(command, arguments).await, again) {
             (Err(error), Some(again)) if moving::is_of_slot(&error) => {
-                moving::follow(&client, &self.options, again, error).await
+                // It is rare, and larger than the rest.
+                Box::pin(moving::follow(&client, &self.options, again, error)).await
             }
             (answer, _) => answer,
         }
