@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// The shortest time between two notices.
-const TELL_INTERVAL: Duration = Duration::from_millis(10);
+const TELL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long listening rests after its connection broke.
 const LISTEN_PAUSE: Duration = Duration::from_secs(1);
