@@ -11,12 +11,14 @@ use std::time::Duration;
 use forktex_db::sqlx::postgres::{PgListener, PgPoolOptions};
 use forktex_db::sqlx::{self, SqlStr};
 use forktex_db::{Db, DbError, Singly as _};
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-/// The shortest time between two notices.
-const TELL_INTERVAL: Duration = Duration::from_millis(5);
+/// The time between two notices where news are rare, and at most where they come without end.
+const TELL_INTERVAL: Duration = Duration::from_millis(1);
+const TELL_INTERVAL_MAX: Duration = Duration::from_millis(10);
 
 /// How long listening rests after its connection broke.
 const LISTEN_PAUSE: Duration = Duration::from_secs(1);
@@ -116,8 +118,15 @@ impl Wakes {
 }
 
 async fn tell_others(db: Db, notify: SqlStr, channel: Arc<str>, is_news: Arc<Notify>) {
+    let mut pause = TELL_INTERVAL;
     loop {
-        is_news.notified().await;
+        // Each notice takes a lock of the whole database: who has much to tell tells it less often.
+        pause = if is_news.notified().now_or_never().is_some() {
+            TELL_INTERVAL_MAX.min(2 * pause)
+        } else {
+            is_news.notified().await;
+            TELL_INTERVAL
+        };
         let told = sqlx::query(notify.clone())
             .bind(&*channel)
             .single(&db)
@@ -126,7 +135,7 @@ async fn tell_others(db: Db, notify: SqlStr, channel: Arc<str>, is_news: Arc<Not
         if let Err(error) = told {
             tracing::debug!(%error, "other processes were not told of work; polling makes up for it");
         }
-        tokio::time::sleep(TELL_INTERVAL).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
