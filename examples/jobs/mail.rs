@@ -23,7 +23,12 @@ pub(crate) struct ConfirmOrder {
 
 /// Counts the letters of a day, each night.
 #[derive(Job, Clone, Debug, Default, Serialize, Deserialize)]
-#[job("letters.count", queue = "mail", cron = "0 2 * * *", timezone = "Europe/Berlin")]
+#[job(
+    "letters.count",
+    queue = "mail",
+    cron = "0 2 * * *",
+    timezone = "Europe/Berlin"
+)]
 pub(crate) struct CountLetters {}
 
 /// The mail service cannot be reached.
@@ -34,7 +39,10 @@ pub(crate) struct NoAnswer;
 #[job_handler]
 async fn confirm_order(job: ConfirmOrder, ctx: &JobContext, mailer: Resource<Mailer>) -> JobResult {
     if !job.to.contains('@') {
-        return Err(JobError::fatal(format!("order {} has no address", job.order)));
+        return Err(JobError::fatal(format!(
+            "order {} has no address",
+            job.order
+        )));
     }
     // The key is the same at each attempt: the service sends one letter, however often it is asked.
     mailer.send(&ctx.idempotency_key(), job.order)?;

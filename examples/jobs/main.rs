@@ -97,7 +97,9 @@ async fn place(db: &Db, queue: &Queue, number: u64, email: &str) -> Outcome<JobI
         .bind(email)
         .execute(tx.connection())
         .await?;
-    let enqueued = confirm(queue, number, email).in_transaction(&mut tx).await?;
+    let enqueued = confirm(queue, number, email)
+        .in_transaction(&mut tx)
+        .await?;
     tx.commit().await?;
     Ok(enqueued.id())
 }

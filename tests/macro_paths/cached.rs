@@ -64,7 +64,12 @@ async fn both_ways_keep_the_same_value() {
     assert_eq!(renamed::plain(&cache, "four").await, 4);
     assert_eq!(facade::plain::key("four"), renamed::plain::key("four"));
 
-    let (one, other) = (facade::Words { cache: cache.clone() }, renamed::Words { cache });
+    let (one, other) = (
+        facade::Words {
+            cache: cache.clone(),
+        },
+        renamed::Words { cache },
+    );
     assert_eq!(one.len("four").await.unwrap(), Some(4));
     assert_eq!(other.len("four").await.unwrap(), Some(4));
     assert!(other.len_invalidate("four").await.unwrap());

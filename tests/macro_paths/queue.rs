@@ -9,8 +9,15 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Job, Default, Serialize, Deserialize)]
 #[job(
-    "facade.job", queue = "facade", unique = "1h", tenant = "tenant", limit_key = "key",
-    concurrency = 2, rate = "5/1s", cron = "0 2 * * *", backoff = "1s",
+    "facade.job",
+    queue = "facade",
+    unique = "1h",
+    tenant = "tenant",
+    limit_key = "key",
+    concurrency = 2,
+    rate = "5/1s",
+    cron = "0 2 * * *",
+    backoff = "1s"
 )]
 pub(crate) struct Facade {
     tenant: u64,
@@ -18,7 +25,11 @@ pub(crate) struct Facade {
 }
 
 #[job_handler]
-async fn facade(job: Facade, _ctx: &JobContext, seen: Resource<Seen>) -> Result<(), std::fmt::Error> {
+async fn facade(
+    job: Facade,
+    _ctx: &JobContext,
+    seen: Resource<Seen>,
+) -> Result<(), std::fmt::Error> {
     seen.0.fetch_add(job.tenant, Ordering::Relaxed);
     Ok(())
 }
@@ -61,7 +72,10 @@ async fn both_ways_make_the_same_job() {
         tenant: 4,
         key: Some("k".to_owned()),
     };
-    assert_eq!((facade.tenant(), renamed.tenant()), (Some("3".into()), Some("4".into())));
+    assert_eq!(
+        (facade.tenant(), renamed.tenant()),
+        (Some("3".into()), Some("4".into()))
+    );
     assert!(facade.limit().is_none() && renamed.limit().is_some());
     queue.enqueue(facade).await.expect("it is done inline");
     queue.enqueue(renamed).await.expect("it is done inline");

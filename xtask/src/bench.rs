@@ -84,7 +84,11 @@ fn queue_rivals(arguments: &[String]) -> Result<(), Error> {
     services::ensure_with_notes(&[services::Service::Redis])?;
     let rivals = other_languages::install();
     run::note("bench queue-rivals: building in release mode; the first time takes minutes");
-    let package = ["--release", "--manifest-path", workspace::QUEUE_RIVALS_MANIFEST];
+    let package = [
+        "--release",
+        "--manifest-path",
+        workspace::QUEUE_RIVALS_MANIFEST,
+    ];
     Task::cargo(&[&["build"], &package[..]].concat()).show()?;
     let start = [&["run", "--quiet"], &package[..], &["--"]].concat();
     let mut start = Task::cargo(&start).arguments(arguments);

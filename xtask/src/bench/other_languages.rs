@@ -32,7 +32,13 @@ fn bullmq(folder: &Path) -> Option<PathBuf> {
             return left_out("BullMQ", "Node is missing: install nodejs and npm");
         }
         let prefix = folder.display().to_string();
-        let quiet = ["install", "--no-audit", "--no-fund", "--no-save", "--prefix"];
+        let quiet = [
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--no-save",
+            "--prefix",
+        ];
         let arguments = [&quiet[..], &[&prefix, "bullmq@latest"]].concat();
         if !done("npm-install-bullmq", Task::program("npm", &arguments)) {
             return left_out("BullMQ", "npm cannot install it");
@@ -45,7 +51,10 @@ fn bullmq(folder: &Path) -> Option<PathBuf> {
 fn arq(folder: &Path) -> Option<PathBuf> {
     let python = folder.join("bin/python");
     let program = python.display().to_string();
-    if Task::program(&program, &["-c", "import arq"]).answer().is_none() {
+    if Task::program(&program, &["-c", "import arq"])
+        .answer()
+        .is_none()
+    {
         if Task::program("python3", &["--version"]).answer().is_none() {
             return left_out("arq", "Python is missing: install python3 and python3-venv");
         }

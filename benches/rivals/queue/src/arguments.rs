@@ -84,7 +84,12 @@ mod tests {
         assert_eq!(read(&[])?.rounds, ROUNDS);
         let arguments = read(&["--jobs", "7", "--only", "arq", "--json"])?;
         assert_eq!((arguments.jobs, arguments.output), (Some(7), Output::Json));
-        assert_eq!(arguments.chosen(vec![Contender::arq(), Contender::bullmq()])?.len(), 1);
+        assert_eq!(
+            arguments
+                .chosen(vec![Contender::arq(), Contender::bullmq()])?
+                .len(),
+            1
+        );
         Ok(())
     }
 

@@ -95,8 +95,7 @@ impl Contender {
     pub(crate) fn arq() -> Self {
         Self {
             name: "arq",
-            program: installed(PYTHON_VARIABLE)
-                .map(|python| vec![python, script("arq_worker.py")]),
+            program: installed(PYTHON_VARIABLE).map(|python| vec![python, script("arq_worker.py")]),
             jobs: 5_000,
             at_once: 100,
             pickups: 200,

@@ -46,7 +46,10 @@ async fn compare(arguments: Vec<String>) -> Outcome<()> {
             if standing.failure.is_some() {
                 continue;
             }
-            eprintln!("round {round} of {}: {}", arguments.rounds, standing.rival.name);
+            eprintln!(
+                "round {round} of {}: {}",
+                arguments.rounds, standing.rival.name
+            );
             standing.take_turn(&bench, &ours).await?;
         }
     }

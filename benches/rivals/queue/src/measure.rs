@@ -155,7 +155,11 @@ impl Standing {
 
     /// The medians of one figure.
     pub(crate) fn pair(&self, figure: fn(&Turn) -> f64) -> Pair {
-        let theirs: Vec<f64> = self.turns.iter().map(|(_, theirs)| figure(theirs)).collect();
+        let theirs: Vec<f64> = self
+            .turns
+            .iter()
+            .map(|(_, theirs)| figure(theirs))
+            .collect();
         Pair {
             least: theirs.iter().copied().fold(f64::INFINITY, f64::min),
             most: theirs.iter().copied().fold(f64::NEG_INFINITY, f64::max),

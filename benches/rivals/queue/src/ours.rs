@@ -54,14 +54,21 @@ fn version() -> String {
         .find(|line| *line == "name = \"forktex-queue\"")
         .and_then(|_| lines.next())
         .and_then(|line| line.strip_prefix("version = \""))
-        .map_or_else(|| "?".to_owned(), |rest| rest.trim_end_matches('"').to_owned())
+        .map_or_else(
+            || "?".to_owned(),
+            |rest| rest.trim_end_matches('"').to_owned(),
+        )
 }
 
 async fn many(queue: &Queue, order: &Order) -> Outcome<Report> {
     let mut first = 0;
     while first < order.jobs {
         let last = order.jobs.min(first + BULK);
-        drop(queue.enqueue_many((first..last).map(|number| job(number, order))).await?);
+        drop(
+            queue
+                .enqueue_many((first..last).map(|number| job(number, order)))
+                .await?,
+        );
         first = last;
     }
     let count = order.jobs;

@@ -38,7 +38,10 @@ fn print_table(standings: &[Standing]) {
         "ours",
         "ratio"
     );
-    for standing in standings.iter().filter(|standing| !standing.turns.is_empty()) {
+    for standing in standings
+        .iter()
+        .filter(|standing| !standing.turns.is_empty())
+    {
         let (many, pickup, p99) = pairs(standing);
         println!(
             "{:<16} {:>9.0} {:>21} {:>9.0} {:>7.2}  {:>9.3} {:>9.3} {:>7.3}  {:>9.3} {:>9.3} {:>7.3}",
