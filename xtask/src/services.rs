@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! Sees to it that the programs which the tests need are on this machine: Postgres, Redis and
-//! PgBouncer.
+//! Sees to it that the programs which the tests need are on this machine: Postgres, Redis,
+//! PgBouncer and a browser.
 //!
 //! On Debian and its relatives, as root, they are installed by apt; elsewhere the error says what
 //! to type. Nothing is started here: the test kit starts throwaway servers of its own.
@@ -25,12 +25,21 @@ pub(crate) enum Service {
     Redis,
     /// The pooler that forktex-db must work behind.
     PgBouncer,
+    /// The browser that drives the page of an example. The test of it passes without.
+    Chromium,
 }
 
 /// What the demo needs, and what a service author has at hand afterwards.
 pub(crate) const FOR_DEMO: [Service; 2] = [Service::Postgres, Service::Redis];
 /// What the tests need.
 pub(crate) const FOR_TESTS: [Service; 3] = [Service::Postgres, Service::Redis, Service::PgBouncer];
+/// What the tests need and use.
+pub(crate) const FOR_CI: [Service; 4] = [
+    Service::Postgres,
+    Service::Redis,
+    Service::PgBouncer,
+    Service::Chromium,
+];
 /// What the benchmarks need.
 pub(crate) const FOR_BENCHMARKS: [Service; 3] =
     [Service::Postgres, Service::Pgbench, Service::Redis];
@@ -42,6 +51,7 @@ impl Service {
             Self::Pgbench => "pgbench",
             Self::Redis => "Redis",
             Self::PgBouncer => "PgBouncer",
+            Self::Chromium => "Chromium",
         }
     }
 
@@ -52,6 +62,7 @@ impl Service {
             Self::Pgbench => &["pgbench"],
             Self::Redis => &["redis-server"],
             Self::PgBouncer => &["pgbouncer"],
+            Self::Chromium => &["chromium"],
         }
     }
 
@@ -61,6 +72,7 @@ impl Service {
             Self::Postgres | Self::Pgbench => "PG_BIN",
             Self::Redis => "REDIS_BIN",
             Self::PgBouncer => "PGBOUNCER_BIN",
+            Self::Chromium => "CHROMIUM_BIN",
         }
     }
 
@@ -69,6 +81,7 @@ impl Service {
             Self::Postgres | Self::Pgbench => "postgresql",
             Self::Redis => "redis-server",
             Self::PgBouncer => "pgbouncer",
+            Self::Chromium => "chromium",
         }
     }
 
@@ -77,6 +90,7 @@ impl Service {
             Self::Postgres | Self::Pgbench => "postgresql@17",
             Self::Redis => "redis",
             Self::PgBouncer => "pgbouncer",
+            Self::Chromium => "chromium",
         }
     }
 

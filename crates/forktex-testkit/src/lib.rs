@@ -79,4 +79,4 @@ pub use proxy::Proxy;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisCluster, RedisOptions, TestRedis};
 #[cfg(feature = "s3")]
-pub use s3::S3;
+pub use s3::{S3, S3Options};

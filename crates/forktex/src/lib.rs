@@ -11,7 +11,7 @@
 //! | `flow` (with `db`) | `flow` | durable workflows |
 //! | `cache` | `cache` | caching and rate limits |
 //! | `vault` | `vault` | encryption at rest |
-//! | `storage` | `storage` | object storage and signed URLs |
+//! | `storage` | `storage` | object storage and signed URLs, on S3, GCS, Azure or a folder |
 //! | `queue` | `queue` | background jobs in process, with `db` on Postgres, with `cache` on Redis |
 //! | `data` | `data` | tenant-defined data |
 
@@ -41,4 +41,6 @@ pub mod prelude {
     pub use crate::flow::prelude::*;
     #[cfg(feature = "queue")]
     pub use crate::queue::{Job, JobContext, JobError, JobResult, Queue, Worker, job_handler};
+    #[cfg(feature = "storage")]
+    pub use crate::storage::{OrgStorage, PublicAccess, Storage, StorageConfig, StorageError};
 }
