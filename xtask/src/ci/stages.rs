@@ -187,7 +187,7 @@ const CHAOS: [&[&str]; 5] = [
         "--planted",
         "checkpoint-outside-transaction",
         "--rounds",
-        "3",
+        "20",
     ],
     &["--planted", "signal-consumed-first", "--rounds", "20"],
 ];
