@@ -171,7 +171,7 @@ impl Cache {
 
     /// The key as the store has it, with the prefix of the cache.
     pub(crate) fn full_key(&self, key: &Key) -> String {
-        format!("{}{key}", self.inner.prefix)
+        [self.inner.prefix.as_str(), key.as_str()].concat()
     }
 
     /// The key of a tag's generation. No key of a namespace is like it, as those have no `%t`.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! Namespaces: the first part of every key, with the version of what is stored under it.
 
-use std::borrow::Cow;
 use std::fmt;
+
+use metrics::SharedString;
 
 use crate::error::KeyError;
 use crate::key::{Key, KeyParts};
@@ -31,7 +32,10 @@ const NAME_BYTES_MAX: usize = 100;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Namespace {
-    name: Cow<'static, str>,
+    /// Shared, as every key has it and every call is counted under it.
+    name: SharedString,
+    /// Why the name cannot begin keys. Of a constant it is known when the program is compiled.
+    fault: Option<&'static str>,
     version: Option<u32>,
     fails_closed: bool,
 }
@@ -40,7 +44,8 @@ impl Namespace {
     /// A namespace of this name, which fails open.
     pub const fn new(name: &'static str) -> Self {
         Self {
-            name: Cow::Borrowed(name),
+            name: SharedString::const_str(name),
+            fault: name_fault(name),
             version: None,
             fails_closed: false,
         }
@@ -77,6 +82,11 @@ impl Namespace {
         &self.name
     }
 
+    /// The name, as metrics take it.
+    pub(crate) fn label(&self) -> SharedString {
+        self.name.clone()
+    }
+
     /// Whether cached functions in it fail when Redis is out of reach.
     pub fn fails_closed(&self) -> bool {
         self.fails_closed
@@ -84,10 +94,13 @@ impl Namespace {
 
     /// Checks the name.
     pub(crate) fn check(&self) -> Result<(), KeyError> {
-        check_name(&self.name).map_err(|reason| KeyError::Namespace {
-            name: self.name.clone().into_owned(),
-            reason,
-        })
+        match self.fault {
+            None => Ok(()),
+            Some(reason) => Err(KeyError::Namespace {
+                name: self.name().to_owned(),
+                reason,
+            }),
+        }
     }
 }
 
@@ -100,7 +113,8 @@ impl From<&'static str> for Namespace {
 impl From<String> for Namespace {
     fn from(name: String) -> Self {
         Self {
-            name: Cow::Owned(name),
+            fault: name_fault(&name),
+            name: SharedString::from_shared(name.into()),
             version: None,
             fails_closed: false,
         }
@@ -118,20 +132,28 @@ impl fmt::Display for Namespace {
     }
 }
 
-/// Whether a text may begin keys; the prefix of a cache follows the same rules.
-pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
-    if name.len() > NAME_BYTES_MAX {
-        return Err("its name has more than 100 bytes");
+/// Why a text cannot begin keys, if it cannot; the prefix of a cache follows the same rules.
+pub(crate) const fn name_fault(name: &str) -> Option<&'static str> {
+    let bytes = name.as_bytes();
+    if bytes.len() > NAME_BYTES_MAX {
+        return Some("its name has more than 100 bytes");
     }
-    let is_allowed =
-        |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b':');
-    if !name.bytes().all(is_allowed) {
-        return Err("its name may have a to z, 0 to 9, `_`, `-`, `.` and `:`");
+    let (mut index, mut segment, mut has_empty) = (0, 0, false);
+    while index < bytes.len() {
+        match bytes[index] {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => segment += 1,
+            b'.' | b':' => {
+                has_empty |= segment == 0;
+                segment = 0;
+            }
+            _ => return Some("its name may have a to z, 0 to 9, `_`, `-`, `.` and `:`"),
+        }
+        index += 1;
     }
-    if name.split(['.', ':']).any(str::is_empty) {
-        return Err("its name has an empty segment");
+    if has_empty || segment == 0 {
+        return Some("its name has an empty segment");
     }
-    Ok(())
+    None
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::error::CacheError;
-use crate::namespace::check_name;
+use crate::namespace::name_fault;
 
 /// The most connections of one cache.
 const CONNECTIONS_MAX: usize = 256;
@@ -116,8 +116,8 @@ impl CacheOptions {
 
     /// Checks what cannot be checked by type.
     pub(crate) fn check(&self) -> Result<(), CacheError> {
-        if let Some(prefix) = &self.prefix {
-            check_name(prefix).map_err(|reason| CacheError::option("prefix", reason))?;
+        if let Some(reason) = self.prefix.as_deref().and_then(name_fault) {
+            return Err(CacheError::option("prefix", reason));
         }
         if !(1..=CONNECTIONS_MAX).contains(&self.connections) {
             return Err(CacheError::option("connections", "it must be 1 to 256"));

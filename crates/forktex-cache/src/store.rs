@@ -254,11 +254,11 @@ impl Store {
     pub(crate) async fn script(
         &self,
         script: &'static Script,
-        keys: Vec<String>,
+        keys: &[String],
         arguments: Vec<Value>,
     ) -> Result<Value, CacheError> {
         match self {
-            Self::Redis(store) => store.script(script, &keys, arguments).await,
+            Self::Redis(store) => store.script(script, keys, arguments).await,
             Self::InProcess(_) => Err(CacheError::Rejected {
                 action: script.action(),
                 code: "NOSCRIPT".to_owned(),

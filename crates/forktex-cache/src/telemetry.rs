@@ -14,7 +14,7 @@ use crate::namespace::Namespace;
 pub(crate) fn read(namespace: &Namespace, found: bool) {
     let outcome = if found { "hit" } else { "miss" };
     let labels = [
-        ("namespace", label(namespace.name())),
+        ("namespace", namespace.label()),
         ("outcome", outcome.into()),
     ];
     counter!("forktex_cache_reads_total", &labels).increment(1);
@@ -23,7 +23,7 @@ pub(crate) fn read(namespace: &Namespace, found: bool) {
 /// A call of a cached function was answered; see the table for the outcomes.
 pub(crate) fn call_answered(namespace: &Namespace, outcome: &'static str) {
     let labels = [
-        ("namespace", label(namespace.name())),
+        ("namespace", namespace.label()),
         ("outcome", outcome.into()),
     ];
     counter!("forktex_cache_calls_total", &labels).increment(1);
@@ -32,7 +32,7 @@ pub(crate) fn call_answered(namespace: &Namespace, outcome: &'static str) {
 /// A cached function's body ran.
 pub(crate) fn loaded(namespace: &Namespace, outcome: &'static str, took: Duration) {
     let labels = [
-        ("namespace", label(namespace.name())),
+        ("namespace", namespace.label()),
         ("outcome", outcome.into()),
     ];
     counter!("forktex_cache_loads_total", &labels).increment(1);
@@ -41,7 +41,7 @@ pub(crate) fn loaded(namespace: &Namespace, outcome: &'static str, took: Duratio
 
 /// A stored value did not fit the type of its function, and is replaced.
 pub(crate) fn misfit(namespace: &Namespace) {
-    let labels = [("namespace", label(namespace.name()))];
+    let labels = [("namespace", namespace.label())];
     counter!("forktex_cache_misfits_total", &labels).increment(1);
 }
 
@@ -51,9 +51,9 @@ pub(crate) fn local_dropped(reason: &'static str, count: u64) {
 }
 
 /// A limiter decided: `allowed` or `refused`, by `redis`, `in_process` or `outage`.
-pub(crate) fn limit_decided(limiter: &str, outcome: &'static str, source: &'static str) {
+pub(crate) fn limit_decided(limiter: SharedString, outcome: &'static str, source: &'static str) {
     let labels = [
-        ("limiter", label(limiter)),
+        ("limiter", limiter),
         ("outcome", outcome.into()),
         ("source", source.into()),
     ];
@@ -68,8 +68,4 @@ pub(crate) fn command_failed(kind: &'static str) {
 /// Whether the circuit is open.
 pub(crate) fn circuit_open(open: bool) {
     gauge!("forktex_cache_circuit_open").set(f64::from(u8::from(open)));
-}
-
-fn label(text: &str) -> SharedString {
-    SharedString::from(text.to_owned())
 }

@@ -43,8 +43,10 @@ pub struct Proxy {
 }
 
 /// What a test has asked for, as connections see it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Controls {
+    /// Where connections go that are made from now on.
+    target: watch::Sender<SocketAddr>,
     /// Counts the cuts.
     cuts: watch::Sender<u64>,
     delay: watch::Sender<Duration>,
@@ -66,8 +68,8 @@ impl Proxy {
         let address = listener
             .local_addr()
             .map_err(TestkitError::io("listen on", "127.0.0.1:0"))?;
-        let controls = Arc::new(Controls::default());
-        let acceptor = tokio::spawn(accept(listener, target, Arc::clone(&controls)));
+        let controls = Arc::new(Controls::new(target));
+        let acceptor = tokio::spawn(accept(listener, Arc::clone(&controls)));
         Ok(Self {
             address,
             controls,
@@ -87,6 +89,12 @@ impl Proxy {
     pub fn url_through(&self, url: &str) -> Result<String, TestkitError> {
         let parts = UrlParts::parse(url, "the URL to go through the proxy")?;
         Ok(parts.with_address(&self.address.to_string()).to_string())
+    }
+
+    /// Leads new connections to another server; those that are open stay with the one before, as after
+    /// a failover.
+    pub fn redirect(&self, target: SocketAddr) {
+        self.controls.target.send_replace(target);
     }
 
     /// Drops all connections now; new ones are welcome, unless [`block`](Self::block) came first.
@@ -140,6 +148,20 @@ impl Proxy {
     }
 }
 
+impl Controls {
+    fn new(target: SocketAddr) -> Self {
+        Self {
+            target: watch::Sender::new(target),
+            cuts: watch::Sender::default(),
+            delay: watch::Sender::default(),
+            is_blocked: AtomicBool::default(),
+            is_mute: AtomicBool::default(),
+            drop_next_commit: AtomicBool::default(),
+            commits_dropped: AtomicUsize::default(),
+        }
+    }
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         // It owns the connections' tasks, and ends them with itself.
@@ -147,13 +169,14 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, controls: Arc<Controls>) {
+async fn accept(listener: TcpListener, controls: Arc<Controls>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) if controls.is_blocked.load(Ordering::SeqCst) => reset(client),
                 Ok((client, _)) => {
+                    let target = *controls.target.borrow();
                     connections.spawn(connection::serve(client, target, Arc::clone(&controls)));
                 }
                 // The client went away meanwhile, or we are out of file handles: the next one

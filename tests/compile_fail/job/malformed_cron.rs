@@ -4,7 +4,7 @@
 use forktex::queue::prelude::*;
 use serde::{Deserialize, Serialize};
 
-#[derive(Job, Default, Serialize, Deserialize)]
+#[derive(Job, Serialize, Deserialize)]
 #[job("email.send", cron = "0 2 * *", timezone = "Europe/Berlim")]
 struct SendEmail {
     account: String,

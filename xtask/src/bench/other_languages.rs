@@ -39,7 +39,9 @@ fn bullmq(folder: &Path) -> Option<PathBuf> {
             "--no-save",
             "--prefix",
         ];
-        let arguments = [&quiet[..], &[&prefix, "bullmq@latest"]].concat();
+        // Its client is a package of its own since version 6.
+        let packages = [&*prefix, "bullmq@latest", "ioredis@latest"];
+        let arguments = [&quiet[..], &packages].concat();
         if !done("npm-install-bullmq", Task::program("npm", &arguments)) {
             return left_out("BullMQ", "npm cannot install it");
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! The feature sets that each package must compile with: none, each alone, and all.
+//! The feature sets that each package which users get must compile with: none, and each alone. All at once
+//! are what the stage before checks, in one go for all packages.
 
 use crate::workspace::Package;
 
@@ -14,7 +15,6 @@ pub(super) struct FeatureSet {
 enum Selection {
     None,
     One(String),
-    All,
 }
 
 /// What a service may turn on beside us: a feature of the driver adds to its traits.
@@ -27,32 +27,39 @@ pub(super) fn of(packages: &[Package]) -> Vec<FeatureSet> {
         package: package.to_owned(),
         selection: Selection::One(feature.to_owned()),
     };
-    let sets = packages.iter().flat_map(of_package);
+    let published = packages.iter().filter(|package| package.publishable);
+    let sets = published.flat_map(of_package);
     sets.chain([beside]).collect()
 }
 
 fn of_package(package: &Package) -> Vec<FeatureSet> {
     // An empty default is the set without any.
-    let names = package
+    let features = package
         .features
         .iter()
-        .filter(|(name, enables)| name != "default" || !enables.is_empty())
-        .map(|(name, _)| name.clone());
-    let names: Vec<String> = names.collect();
-    if names.is_empty() {
+        .filter(|(name, enables)| name != "default" || !enables.is_empty());
+    let features: Vec<&(String, Vec<String>)> = features.collect();
+    if features.is_empty() {
         return Vec::new();
     }
-    let mut selections = vec![Selection::None];
-    // One feature alone is all there are.
-    if names.len() > 1 {
-        selections.extend(names.into_iter().map(Selection::One));
-    }
-    selections.push(Selection::All);
+    // So is one that is alone, and one that turns all others on.
+    let is_all = |name: &String, enables: &[String]| {
+        let mut others = features.iter().filter(|(other, _)| other != name);
+        others.all(|(other, _)| enables.contains(other))
+    };
+    let alone = features
+        .iter()
+        .filter(|(name, enables)| !is_all(name, enables));
+    let alone = alone.map(|(name, _)| Selection::One(name.clone()));
     let set = |selection| FeatureSet {
         package: package.name.clone(),
         selection,
     };
-    selections.into_iter().map(set).collect()
+    [Selection::None]
+        .into_iter()
+        .chain(alone)
+        .map(set)
+        .collect()
 }
 
 impl FeatureSet {
@@ -61,7 +68,6 @@ impl FeatureSet {
         let features: &[&str] = match &self.selection {
             Selection::None => &["--no-default-features"],
             Selection::One(name) => &["--no-default-features", "--features", name],
-            Selection::All => &["--all-features"],
         };
         let package = ["--package", &self.package];
         package
@@ -98,16 +104,19 @@ mod tests {
             .collect()
     }
 
+    fn one(name: &str) -> Selection {
+        Selection::One(name.to_owned())
+    }
+
     #[test]
-    fn none_each_alone_and_all() {
-        let one = |name: &str| Selection::One(name.to_owned());
+    fn none_and_each_alone() {
         assert_eq!(
             selections(&[("default", &[]), ("x", &[]), ("y", &[])]),
-            [Selection::None, one("x"), one("y"), Selection::All]
+            [Selection::None, one("x"), one("y")]
         );
         assert_eq!(
-            selections(&[("default", &["x"]), ("x", &[])]),
-            [Selection::None, one("default"), one("x"), Selection::All]
+            selections(&[("default", &["x"]), ("x", &[]), ("y", &[])]),
+            [Selection::None, one("default"), one("x"), one("y")]
         );
     }
 
@@ -115,7 +124,20 @@ mod tests {
     fn nothing_is_compiled_twice() {
         assert_eq!(selections(&[]), []);
         assert_eq!(selections(&[("default", &[])]), []);
-        assert_eq!(selections(&[("x", &[])]), [Selection::None, Selection::All]);
+        assert_eq!(selections(&[("x", &[])]), [Selection::None]);
+        assert_eq!(
+            selections(&[("full", &["x", "y"]), ("x", &[]), ("y", &[])]),
+            [Selection::None, one("x"), one("y")]
+        );
+    }
+
+    #[test]
+    fn what_no_user_gets_has_no_sets_of_its_own() {
+        let internal = Package {
+            publishable: false,
+            ..package(&[("x", &[]), ("y", &[])])
+        };
+        assert_eq!(of(&[internal]).len(), 1);
     }
 
     #[test]

@@ -188,7 +188,7 @@ const CHAOS: [&[&str]; 5] = [
         "--planted",
         "checkpoint-outside-transaction",
         "--rounds",
-        "3",
+        "20",
     ],
     &["--planted", "signal-consumed-first", "--rounds", "20"],
 ];
@@ -311,13 +311,8 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).collect()
 }
 
-/// Cargo, without what only a developer needs where there is none.
 fn cargo(command: &str, arguments: &[&str]) -> Task {
-    let task = Task::cargo(&[&[command], arguments].concat());
-    if workspace::is_continuous_integration() {
-        return task.variable("CARGO_INCREMENTAL", "0");
-    }
-    task
+    Task::cargo(&[&[command], arguments].concat())
 }
 
 fn listed(faults: &[impl Display]) -> Outcome {

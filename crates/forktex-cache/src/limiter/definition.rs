@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fred::bytes::Bytes;
 use fred::types::Value;
+use metrics::SharedString;
 
 use super::counter::CounterRule;
 use super::decision::{Decision, DecisionSource, Outage};
@@ -30,7 +31,8 @@ pub(super) enum Algorithm {
 /// A limiter, whatever its algorithm.
 #[derive(Clone, Debug)]
 pub(super) struct Definition {
-    name: Cow<'static, str>,
+    /// Shared, as every decision is counted under it.
+    name: SharedString,
     namespace: Namespace,
     algorithm: Algorithm,
     /// Of gcra, the count of the rate.
@@ -44,9 +46,14 @@ pub(super) struct Definition {
 
 impl Definition {
     pub(super) fn new(algorithm: Algorithm, name: Cow<'static, str>) -> Self {
+        let namespace = Namespace::from(format!("limit:{name}"));
+        let name = match name {
+            Cow::Borrowed(name) => SharedString::const_str(name),
+            Cow::Owned(name) => SharedString::from_shared(name.into()),
+        };
         Self {
-            namespace: Namespace::from(format!("limit:{name}")),
             name,
+            namespace,
             algorithm,
             limit: None,
             window: None,
@@ -132,7 +139,7 @@ impl Definition {
             Err(source) => return Err(self.cache_error(source)),
         };
         let (outcome, source) = decision.labels();
-        telemetry::limit_decided(self.name(), outcome, source);
+        telemetry::limit_decided(self.name.clone(), outcome, source);
         Ok(decision)
     }
 
@@ -162,7 +169,7 @@ impl Definition {
         ask: Ask,
     ) -> Result<Verdict, CacheError> {
         let arguments = rule.arguments(self.cost, ask);
-        let answer = store.script(rule.script(), vec![key], arguments).await?;
+        let answer = store.script(rule.script(), &[key], arguments).await?;
         Verdict::of_script(answer).ok_or_else(|| CacheError::Rejected {
             action: ACTION,
             code: "an answer that is not the script's".to_owned(),
@@ -254,7 +261,7 @@ impl Definition {
     }
 
     fn limiter(&self) -> String {
-        self.name.clone().into_owned()
+        self.name().to_owned()
     }
 }
 

@@ -36,7 +36,7 @@ async fn agree(cache: &Cache, rule: Rule, seed: u64) {
         let arguments = rule.arguments(cost, ask.at(now_us));
         let answer = cache
             .store()
-            .script(rule.script(), vec![key.clone()], arguments);
+            .script(rule.script(), std::slice::from_ref(&key), arguments);
         let answered = Verdict::of_script(answer.await.unwrap()).unwrap();
         let call = Call {
             cost,
@@ -105,7 +105,9 @@ async fn a_script_keeps_its_key_for_as_long_as_it_counts() {
         for round in 0..2 {
             let arguments = rule.arguments(1, Ask::take().at(START_US + round));
             let script = rule.script();
-            let answer = cache.store().script(script, vec![key.clone()], arguments);
+            let answer = cache
+                .store()
+                .script(script, std::slice::from_ref(&key), arguments);
             answer.await.unwrap();
         }
         let (_, ttl) = cache.store().get_with_ttl(&key).await.unwrap().unwrap();

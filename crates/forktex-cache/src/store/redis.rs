@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fred::bytes::Bytes;
+use fred::bytes_utils::Str;
 use fred::types::{FromValue, Value};
 use fred::util::redis_keyslot;
 
@@ -209,7 +210,7 @@ impl RedisStore {
         let force = if force { "1" } else { "" };
         let arguments = vec![token.into(), milliseconds(lease).into(), force.into()];
         let keys = [key.to_owned(), lease_key(key)];
-        let answer = self.script(&TAKE_LEASE, &keys, arguments).await?;
+        let answer = Box::pin(self.script(&TAKE_LEASE, &keys, arguments)).await?;
         let action = TAKE_LEASE.action();
         let mut answer = answer.into_array().into_iter();
         match convert(action, key, answer.next())? {
@@ -287,10 +288,11 @@ impl RedisStore {
             Some(hash) => hash,
             None => script.set_hash(self.load_script(script).await?),
         };
-        let by_hash = script_command("EVALSHA", hash, keys, arguments.clone());
-        match self.send(script.action(), first, by_hash).await {
+        let by_hash = script_command("EVALSHA", hash.clone().into(), keys, &arguments);
+        match self.send_in_place(script.action(), first, by_hash).await {
             Err(CacheError::Rejected { code, .. }) if code == "NOSCRIPT" => {
-                let whole = script_command("EVAL", script.source(), keys, arguments);
+                let source = Str::from_static(script.source());
+                let whole = script_command("EVAL", source.into(), keys, &arguments);
                 self.send(script.action(), first, whole).await
             }
             answer => answer,
@@ -309,7 +311,7 @@ impl RedisStore {
         keys: &[String],
         arguments: Vec<Value>,
     ) -> Result<T, CacheError> {
-        let answer = self.script(script, keys, arguments).await?;
+        let answer = Box::pin(self.script(script, keys, arguments)).await?;
         let first = keys.first().map_or("", String::as_str);
         convert(script.action(), first, Some(answer))
     }
@@ -338,17 +340,18 @@ impl RedisStore {
 /// A script with its keys and arguments; the script goes where its first key is.
 fn script_command(
     name: &'static str,
-    script: &str,
+    script: Value,
     keys: &[String],
-    arguments: Vec<Value>,
+    arguments: &[Value],
 ) -> Command {
     let slot = keys.first().map(|key| redis_keyslot(key.as_bytes()));
     let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
-    let command = Command::new(name).slot(slot).arg(script).arg(count);
+    let command = Command::with_capacity(name, 2 + keys.len() + arguments.len());
+    let command = command.slot(slot).arg(script).arg(count);
     let command = keys
         .iter()
         .fold(command, |command, key| command.arg(key.as_str()));
-    command.args(arguments)
+    command.args(arguments.iter().cloned())
 }
 
 /// What the server says of the time of a key that is there; `None` where it has no limit.

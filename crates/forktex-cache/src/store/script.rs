@@ -3,6 +3,8 @@
 
 use std::sync::OnceLock;
 
+use fred::bytes_utils::Str;
+
 /// A script in Lua: sent once, and run by its hash from then on.
 ///
 /// All of its keys must be in one slot.
@@ -11,7 +13,7 @@ pub(crate) struct Script {
     action: &'static str,
     source: &'static str,
     /// As the server told it; the same on every server.
-    hash: OnceLock<String>,
+    hash: OnceLock<Str>,
 }
 
 impl Script {
@@ -32,12 +34,13 @@ impl Script {
         self.source
     }
 
-    pub(super) fn hash(&self) -> Option<&str> {
-        self.hash.get().map(String::as_str)
+    pub(super) fn hash(&self) -> Option<&Str> {
+        self.hash.get()
     }
 
-    pub(super) fn set_hash(&self, hash: String) -> &str {
-        self.hash.get_or_init(|| hash)
+    pub(super) fn set_hash(&self, hash: String) -> &Str {
+        // A copy: what the driver gives may hold on to all that it has read.
+        self.hash.get_or_init(|| hash.into())
     }
 }
 

@@ -6,7 +6,7 @@ use forktex_cache::{Cache, CacheError, Namespace};
 use crate::setup::{Fixture, fixtures, key, options, raw, redis};
 
 #[tokio::test]
-async fn a_prefix_takes_whole_segments_on_each_store() {
+async fn c55_a_prefix_takes_whole_segments_on_each_store() {
     for Fixture {
         name,
         cache,

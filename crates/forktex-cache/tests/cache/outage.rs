@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::setup::{DEADLINE, eventually, impatient, key, options, raw, redis};
 use forktex_cache::{Cache, CacheError};
+use forktex_testkit::{Proxy, Redis, RedisOptions};
 
 /// Beyond the limit of a command, for a machine that is busy.
 const GRACE: Duration = Duration::from_secs(3);
@@ -227,5 +228,37 @@ async fn a_server_that_takes_no_writes_for_now_is_an_outage() {
     let error = cache.set_json(&key("user", "1"), &1).await.unwrap_err();
     assert!(matches!(error, CacheError::Unavailable { .. }), "{error:?}");
     let () = raw(&cache, "CONFIG SET", &["min-replicas-to-write", "0"]).await;
+    comes_back(&cache).await;
+}
+
+/// The connections of a primary that was demoted stay open, and it takes no more writes.
+#[tokio::test]
+async fn a_demoted_primary_is_left_for_the_server_that_the_url_leads_to_now() {
+    let (old, first) = redis(options().connections(1)).await;
+    let new = Redis::start(RedisOptions::new()).await.unwrap();
+    let second = Cache::connect_with(new.url(), options().connections(1))
+        .await
+        .unwrap();
+    let proxy = Proxy::start(old.address()).await.unwrap();
+    let url = proxy.url_through(old.url()).unwrap();
+    let cache = Cache::connect_with(&url, impatient()).await.unwrap();
+    comes_back(&cache).await;
+    let (host, port) = (new.address().ip().to_string(), new.address().port());
+    let () = raw(&first, "REPLICAOF", &[&host, &port.to_string()]).await;
+    proxy.redirect(new.address());
+
+    let key = key("user", "moved");
+    eventually("a write goes to the new primary", async || {
+        match cache.set_json(&key, &8).ttl("5m").await {
+            Ok(_) => true,
+            Err(error) => {
+                assert!(error.is_outage(), "{error:?}");
+                false
+            }
+        }
+    })
+    .await;
+    let there: i64 = raw(&second, "EXISTS", &["user:moved"]).await;
+    assert_eq!(there, 1);
     comes_back(&cache).await;
 }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::stage::{Ledger, Note, eventually};
 
 on_all_backends! {
-    async fn a_job_of_a_lost_worker_is_done_again_once(stage) {
+    async fn c60_a_job_of_a_lost_worker_is_done_again_once(stage) {
         let ledger = Ledger::default();
         let stuck = stage.worker().lease("300ms");
         let stuck = stuck.handle(ledger.then(|_, _| std::future::pending()));
@@ -25,7 +25,7 @@ on_all_backends! {
     }
 
     /// A job that kills its workers does not do so for ever.
-    async fn a_job_whose_workers_are_always_lost_is_a_dead_letter(stage) {
+    async fn c60_a_job_whose_workers_are_always_lost_is_a_dead_letter(stage) {
         let ledger = Ledger::default();
         let job = stage.queue.enqueue(Note::new("a")).await.unwrap();
         for attempt in 1..=3 {

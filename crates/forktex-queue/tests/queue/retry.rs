@@ -48,7 +48,7 @@ on_all_backends! {
     }
 
     /// Three attempts, as many as two retries give.
-    async fn a_job_without_attempts_left_is_a_dead_letter_with_its_error(stage) {
+    async fn c60_a_job_without_attempts_left_is_a_dead_letter_with_its_error(stage) {
         let ledger = Ledger::default();
         let worker = stage.worker().handle(ledger.then(|_, ctx| async move {
             Err(JobError::new(format!("failure {}", ctx.attempt())))

@@ -15,10 +15,15 @@ pub(in crate::store) struct Command {
 
 impl Command {
     pub(in crate::store) fn new(name: &'static str) -> Self {
+        Self::with_capacity(name, 0)
+    }
+
+    /// With room for so many arguments.
+    pub(in crate::store) fn with_capacity(name: &'static str, arguments: usize) -> Self {
         Self {
             name,
             slot: None,
-            arguments: Vec::new(),
+            arguments: Vec::with_capacity(arguments),
         }
     }
 
@@ -27,7 +32,7 @@ impl Command {
         self
     }
 
-    pub(in crate::store) fn args(mut self, arguments: Vec<Value>) -> Self {
+    pub(in crate::store) fn args(mut self, arguments: impl Iterator<Item = Value>) -> Self {
         self.arguments.extend(arguments);
         self
     }
