@@ -97,6 +97,10 @@ async fn a_signed_request_is_served_and_others_are_refused() {
         assert_eq!(status, 403, "{url}: {body}");
         assert!(!body.contains("miaow"), "{url}: {body}");
     }
+    let other = get.as_str().replace("HMAC-SHA256", "HMAC-SHA512");
+    let (status, body) = request(&s3, "GET", &other, "").await;
+    assert_eq!(status, 400, "{body}");
+    assert!(body.contains("AuthorizationQueryParametersError"), "{body}");
 }
 
 #[tokio::test]
