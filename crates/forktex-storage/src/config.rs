@@ -194,8 +194,8 @@ impl StorageConfig {
         self
     }
 
-    /// How long a service may take to begin its answer, the sending of the request included, and how
-    /// long it may pause within an answer. Up to an hour; 30 s if not said.
+    /// How long nothing may move: a piece of a request's body that the service does not take, the wait for
+    /// its answer, a pause within one. A transfer that is slow is never cut. Up to an hour; 30 s if not said.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.client.request_timeout = timeout;
         self

@@ -127,7 +127,7 @@ pub enum Rejection {
     },
 
     /// Its bytes are of another type.
-    #[error("the upload was rejected and deleted: it is {found}, and {} is allowed", .allowed.join(", "))]
+    #[error("the upload was rejected and deleted: it is {found}, and only {} may be uploaded", .allowed.join(", "))]
     WrongType {
         /// What the bytes are; `application/octet-stream` where they do not show what the name says.
         found: ContentType,

@@ -11,6 +11,8 @@
 
 #[cfg(feature = "http-client")]
 mod connector;
+#[cfg(feature = "http-client")]
+mod patient;
 
 #[cfg(feature = "http-client")]
 pub(crate) use self::connector::{Connector, client_options, retry_config};

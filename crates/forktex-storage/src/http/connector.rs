@@ -16,6 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 #[cfg(any(feature = "aws", feature = "gcp"))]
 use super::HttpClient;
+use super::patient::Patient;
 use crate::config::{ClientSettings, ConfigError};
 
 /// The most connections to one host that wait for their next request.
@@ -95,8 +96,8 @@ fn build(
     settings: &ClientSettings,
     tls: ClientConfig,
     https_only: bool,
-) -> Result<reqwest::Client, ConfigError> {
-    reqwest::Client::builder()
+) -> Result<Patient, ConfigError> {
+    let client = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .tls_backend_preconfigured(tls)
         .https_only(https_only)
@@ -105,15 +106,14 @@ fn build(
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(settings.connect_timeout)
-        // Not the time of the whole request: a large object may well take longer than any limit.
-        .read_timeout(settings.request_timeout)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .no_gzip()
         .no_brotli()
         .no_zstd()
         .no_deflate()
         .build()
-        .map_err(|error| fault("it refuses its options", error))
+        .map_err(|error| fault("it refuses its options", error))?;
+    Ok(Patient::new(client, settings.request_timeout))
 }
 
 /// TLS by the ring provider, by name: what the process has installed as its default does not matter.
