@@ -52,7 +52,11 @@ pub(super) fn license(_: &Workspace) -> Result<Outcome, Error> {
 }
 
 pub(super) fn services(_: &Workspace) -> Result<Outcome, Error> {
-    let notes = services::ensure(&services::FOR_CI)?;
+    let mut notes = services::ensure(&services::FOR_TESTS)?;
+    match services::ensure(&services::FOR_THE_BROWSER_TEST) {
+        Ok(installed) => notes.extend(installed),
+        Err(missing) => notes.push(format!("the page of `uploads` is not tested: {missing}")),
+    }
     Ok(Outcome {
         notes,
         ..Outcome::ok()
