@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! `ci`: all that a change must pass, the same on a laptop and on a build server.
 //!
-//! One line a stage, with its time; a stage that fails prints its output in full. The stages after
+//! One line a stage, with its time, beside another lane's stages where there are lanes; a stage that fails prints its output in full. The stages after
 //! a failed one still run, so that one run tells all, except those that would only say the same
 //! again. The last line is `N passed, N failed`: the tests.
 
@@ -9,6 +9,8 @@ mod counts;
 mod feature_sets;
 mod stages;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use crate::error::Error;
@@ -34,8 +36,8 @@ struct Outcome {
     counts: Counts,
 }
 
-/// Cheap ones first; then those that share what they compile, next to each other.
-const STAGES: [Stage; 14] = [
+/// What takes seconds.
+const QUICK: [Stage; 4] = [
     Stage {
         name: "format",
         run: stages::format,
@@ -56,6 +58,10 @@ const STAGES: [Stage; 14] = [
         run: stages::services,
         skipped_after: &[],
     },
+];
+
+/// What compiles metadata alone, in a target folder of its own.
+const CHECKS: [Stage; 4] = [
     Stage {
         name: "audit",
         run: stages::audit,
@@ -76,11 +82,29 @@ const STAGES: [Stage; 14] = [
         run: stages::docs,
         skipped_after: &[],
     },
+];
+
+/// What compiles code. The simulation is among them because making it takes longer than playing it.
+const PROGRAMS: [Stage; 3] = [
     Stage {
         name: "build",
         run: stages::build,
         skipped_after: &[],
     },
+    Stage {
+        name: "simulation",
+        run: stages::simulation,
+        skipped_after: &["build"],
+    },
+    Stage {
+        name: "package",
+        run: stages::package,
+        skipped_after: &["build"],
+    },
+];
+
+/// What runs code against services, with the machine for itself.
+const RUNS: [Stage; 3] = [
     Stage {
         name: "test",
         run: stages::test,
@@ -92,21 +116,15 @@ const STAGES: [Stage; 14] = [
         skipped_after: &["services", "build"],
     },
     Stage {
-        name: "simulation",
-        run: stages::simulation,
-        skipped_after: &["build"],
-    },
-    Stage {
         name: "chaos",
         run: stages::chaos,
         skipped_after: &["services", "build"],
     },
-    Stage {
-        name: "package",
-        run: stages::package,
-        skipped_after: &["build"],
-    },
 ];
+
+/// Wave by wave; the lanes of one run side by side, since a compiler has a single thread for much of its
+/// time.
+const WAVES: [&[&[Stage]]; 3] = [&[&QUICK], &[&CHECKS, &PROGRAMS], &[&RUNS]];
 
 /// Runs all stages, or those named.
 ///
@@ -114,7 +132,7 @@ const STAGES: [Stage; 14] = [
 /// `Unknown` for a stage that does not exist, `Told` where a stage failed.
 pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
     if let Some(given) = arguments.iter().find(|given| !is_stage(given)) {
-        let known = STAGES.iter().map(|stage| stage.name.to_owned()).collect();
+        let known = stages().map(|stage| stage.name.to_owned()).collect();
         return Err(Error::Unknown {
             what: "stage",
             given: given.clone(),
@@ -123,33 +141,21 @@ pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
     }
     let workspace = Workspace::load()?;
     let begun = Instant::now();
-    let mut failed: Vec<&'static str> = Vec::new();
-    let mut counts = Counts::default();
-    for stage in &STAGES {
-        if !arguments.is_empty() && !arguments.iter().any(|named| named == stage.name) {
-            continue;
-        }
-        if let Some(cause) = stage
-            .skipped_after
-            .iter()
-            .find(|cause| failed.contains(cause))
-        {
-            run::say(&format!("--   {:<10} skipped: {cause} failed", stage.name));
-            failed.push(stage.name);
-            continue;
-        }
-        let outcome = run_stage(stage, &workspace);
-        counts += outcome.counts;
-        if !outcome.passed {
-            failed.push(stage.name);
-        }
+    let tally = Tally::default();
+    for lanes in WAVES {
+        thread::scope(|scope| {
+            for lane in lanes {
+                scope.spawn(|| run_lane(lane, arguments, &workspace, &tally));
+            }
+        });
     }
+    let failed = tally.failed();
     run::say(&format!(
         "\n{}, {:.0}s in all",
         verdict(&failed),
         begun.elapsed().as_secs_f32()
     ));
-    run::say(&counts.to_string());
+    run::say(&tally.counts().to_string());
     if failed.is_empty() {
         Ok(())
     } else {
@@ -157,8 +163,61 @@ pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
     }
 }
 
+/// How all went so far, in all lanes.
+#[derive(Default)]
+struct Tally {
+    state: Mutex<(Vec<&'static str>, Counts)>,
+}
+
+impl Tally {
+    fn locked(&self) -> MutexGuard<'_, (Vec<&'static str>, Counts)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self) -> Vec<&'static str> {
+        self.locked().0.clone()
+    }
+
+    fn counts(&self) -> Counts {
+        self.locked().1
+    }
+
+    fn add(&self, name: &'static str, passed: bool, counts: Counts) {
+        let mut state = self.locked();
+        if !passed {
+            state.0.push(name);
+        }
+        state.1 += counts;
+    }
+}
+
+/// Runs those stages of a lane that are named, or all where none is, one after the other.
+fn run_lane(lane: &[Stage], named: &[String], workspace: &Workspace, tally: &Tally) {
+    for stage in lane {
+        if !named.is_empty() && !named.iter().any(|name| name == stage.name) {
+            continue;
+        }
+        let failed = tally.failed();
+        let cause = stage
+            .skipped_after
+            .iter()
+            .find(|cause| failed.contains(cause));
+        if let Some(cause) = cause {
+            run::say(&format!("--   {:<10} skipped: {cause} failed", stage.name));
+            tally.add(stage.name, false, Counts::default());
+            continue;
+        }
+        let outcome = run_stage(stage, workspace);
+        tally.add(stage.name, outcome.passed, outcome.counts);
+    }
+}
+
+fn stages() -> impl Iterator<Item = &'static Stage> {
+    WAVES.into_iter().flatten().copied().flatten()
+}
+
 fn is_stage(name: &str) -> bool {
-    STAGES.iter().any(|stage| stage.name == name)
+    stages().any(|stage| stage.name == name)
 }
 
 fn run_stage(stage: &Stage, workspace: &Workspace) -> Outcome {
@@ -166,15 +225,14 @@ fn run_stage(stage: &Stage, workspace: &Workspace) -> Outcome {
     let outcome = (stage.run)(workspace).unwrap_or_else(|error| Outcome::fault(error.to_string()));
     let mark = if outcome.passed { "ok" } else { "FAIL" };
     let seconds = begun.elapsed().as_secs_f32();
-    let line = format!("{mark:<4} {:<10} {seconds:>6.1}s", stage.name);
+    let mut lines = vec![format!("{mark:<4} {:<10} {seconds:>6.1}s", stage.name)];
     if !outcome.passed {
-        run::say(&"-".repeat(72));
-        run::say(outcome.output.trim_end());
+        let shown = [&"-".repeat(72), outcome.output.trim_end()].map(str::to_owned);
+        lines.splice(0..0, shown);
     }
-    run::say(&line);
-    for note in &outcome.notes {
-        run::say(&format!("     {note}"));
-    }
+    lines.extend(outcome.notes.iter().map(|note| format!("     {note}")));
+    // At once, so that no line of another lane comes between.
+    run::say(&lines.join("\n"));
     outcome
 }
 
@@ -211,11 +269,19 @@ mod tests {
 
     #[test]
     fn a_stage_is_skipped_only_after_one_that_comes_before_it() {
-        for (at, stage) in STAGES.iter().enumerate() {
-            for cause in stage.skipped_after {
-                let before = STAGES[..at].iter().any(|earlier| earlier.name == *cause);
-                assert!(before, "{} waits for {cause}", stage.name);
+        let mut waves_before: Vec<&str> = Vec::new();
+        for lanes in WAVES {
+            for lane in lanes {
+                for (at, stage) in lane.iter().enumerate() {
+                    for cause in stage.skipped_after {
+                        let in_lane = lane[..at].iter().any(|earlier| earlier.name == *cause);
+                        let before = in_lane || waves_before.contains(cause);
+                        assert!(before, "{} waits for {cause}", stage.name);
+                    }
+                }
             }
+            let of_wave = lanes.iter().copied().flatten().map(|stage| stage.name);
+            waves_before.extend(of_wave);
         }
     }
 

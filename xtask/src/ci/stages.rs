@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! What each stage of `ci` runs. clippy, features and docs share the dependencies' metadata;
-//! build, test and examples share their code: the flags of a group must select the same features,
-//! or cargo compiles everything again.
+//! What each stage of `ci` runs. clippy, features and docs share the dependencies' metadata, in a target
+//! folder of their own, so that cargo does not make them wait for the others; build, test and examples
+//! share their code. The flags of a group must select the same features, or cargo compiles everything again.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ pub(super) fn audit(_: &Workspace) -> Result<Outcome, Error> {
     })
 }
 
-pub(super) fn clippy(_: &Workspace) -> Result<Outcome, Error> {
+pub(super) fn clippy(workspace: &Workspace) -> Result<Outcome, Error> {
     let arguments = [
         "--workspace",
         "--all-targets",
@@ -80,7 +80,7 @@ pub(super) fn clippy(_: &Workspace) -> Result<Outcome, Error> {
         "-D",
         "warnings",
     ];
-    cargo("clippy", &arguments)
+    check(cargo("clippy", &arguments), workspace)
         .capture("clippy")
         .map(Outcome::from)
 }
@@ -92,7 +92,7 @@ pub(super) fn features(workspace: &Workspace) -> Result<Outcome, Error> {
     let mut faults = Vec::new();
     for set in &sets {
         let arguments = set.arguments();
-        let task = cargo("clippy", &[]).arguments(&arguments);
+        let task = check(cargo("clippy", &[]), workspace).arguments(&arguments);
         let task = task.arguments(&["--", "-D", "warnings"].map(str::to_owned));
         let captured = task.capture("features")?;
         if !captured.success {
@@ -110,8 +110,10 @@ pub(super) fn features(workspace: &Workspace) -> Result<Outcome, Error> {
     })
 }
 
-pub(super) fn docs(_: &Workspace) -> Result<Outcome, Error> {
-    docs::task().capture("docs").map(Outcome::from)
+pub(super) fn docs(workspace: &Workspace) -> Result<Outcome, Error> {
+    check(docs::task(), workspace)
+        .capture("docs")
+        .map(Outcome::from)
 }
 
 /// All targets, so that cargo selects the features that `test` will, the examples' programs among
@@ -313,6 +315,12 @@ fn forget_packed(workspace: &Workspace, folder: &Path) -> Result<(), Error> {
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
+}
+
+/// In the target folder of what makes no code.
+fn check(task: Task, workspace: &Workspace) -> Task {
+    let folder = workspace.target_folder.join("checks");
+    task.variable("CARGO_TARGET_DIR", &folder.to_string_lossy())
 }
 
 fn cargo(command: &str, arguments: &[&str]) -> Task {
