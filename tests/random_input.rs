@@ -179,3 +179,124 @@ fn a_filter_is_refused_with_its_place_or_reads_back_the_same() {
             }
         });
 }
+
+#[test]
+fn a_filter_of_a_register_is_refused_with_its_place_or_reads_back_the_same() {
+    use forktex_data::Filter;
+
+    bolero::check!()
+        .with_max_len(400)
+        .with_test_time(TEST_TIME)
+        .for_each(|bytes: &[u8]| {
+            let Ok(json) = serde_json::from_str(&words(bytes)) else {
+                return;
+            };
+            match Filter::from_json(&json) {
+                Ok(filter) => {
+                    let written = filter.to_json();
+                    let again = Filter::from_json(&written);
+                    assert!(again.is_ok_and(|again| again.to_json() == written));
+                }
+                Err(error) => {
+                    let path = error.path().unwrap_or_default();
+                    assert!(path.is_empty() || path.starts_with('/'));
+                }
+            }
+        });
+}
+
+#[test]
+fn a_formula_is_refused_with_its_place_or_read() {
+    use forktex_data::Formula;
+
+    const PARTS: [&str; 32] = [
+        "a", "net", "{b}", "1", "2.50", "'x'", "\"y\"", "+", "-", "*", "/", "%", "&", "(", ")",
+        ",", "if", "coalesce", "round", "=", "!=", "<", "<=", "and", "or", "not", " ", "concat(",
+        "abs(", "'", "ä", ".",
+    ];
+    bolero::check!()
+        .with_max_len(120)
+        .with_test_time(TEST_TIME)
+        .for_each(|bytes: &[u8]| {
+            let parts = bytes
+                .iter()
+                .map(|byte| PARTS[usize::from(*byte) % PARTS.len()]);
+            let text: Vec<&str> = parts.collect();
+            let text = text.join(" ");
+            let read = answered("the formula", &text, || Formula::parse(&text));
+            if let Err(error) = read {
+                let span = error.span();
+                assert!(span.start <= span.end && span.end <= text.len(), "{text}");
+                assert!(text.is_char_boundary(span.start) && text.is_char_boundary(span.end));
+            }
+        });
+}
+
+#[test]
+fn a_file_of_rows_gets_an_answer_that_its_pieces_do_not_change() {
+    use forktex_data::__private::read_file_of_any_kind;
+
+    const PARTS: &[u8] = b"a1,\"\n\r\\N{}[]: ;\xff\xc3\xa4";
+    bolero::check!()
+        .with_max_len(300)
+        .with_test_time(TEST_TIME)
+        .for_each(|bytes: &[u8]| {
+            let file: Vec<u8> = bytes
+                .iter()
+                .map(|byte| PARTS[usize::from(*byte) % PARTS.len()])
+                .collect();
+            let whole = read_file_of_any_kind(&file, file.len().max(1));
+            for size in [1, 2, 7] {
+                assert_eq!(
+                    read_file_of_any_kind(&file, size),
+                    whole,
+                    "{file:?} by {size}"
+                );
+            }
+        });
+}
+
+#[test]
+fn a_value_is_refused_or_has_one_form() {
+    use forktex_data::__private::coerce_of_any_kind;
+
+    const PARTS: [&str; 26] = [
+        "0",
+        "1",
+        "9",
+        "-",
+        ".",
+        "e",
+        "T",
+        "Z",
+        ":",
+        "+",
+        "true",
+        "null",
+        "\"",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "2024-02-29",
+        "12:30:00",
+        "a",
+        "ä",
+        " ",
+        "00000000-0000-4000-8000-000000000001",
+        "\\u0000",
+        "28",
+    ];
+    bolero::check!()
+        .with_max_len(40)
+        .with_test_time(TEST_TIME)
+        .for_each(|bytes: &[u8]| {
+            let parts = bytes
+                .iter()
+                .map(|byte| PARTS[usize::from(*byte) % PARTS.len()]);
+            let text: String = parts.collect();
+            coerce_of_any_kind(text.as_bytes());
+            coerce_of_any_kind(format!("\"{text}\"").as_bytes());
+        });
+}

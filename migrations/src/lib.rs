@@ -78,3 +78,10 @@ pub const QUEUE: &[Source] = &[Source {
     name: "foundation",
     sql: include_str!("../queue/0001_foundation.sql"),
 }];
+
+/// The schema `forktex_data` of `forktex-data`.
+pub const DATA: &[Source] = &[Source {
+    version: 1,
+    name: "foundation",
+    sql: include_str!("../data/0001_foundation.sql"),
+}];

@@ -85,7 +85,7 @@ const CHECKS: [Stage; 4] = [
 ];
 
 /// What compiles code. The simulation is among them because making it takes longer than playing it.
-const PROGRAMS: [Stage; 3] = [
+const PROGRAMS: [Stage; 4] = [
     Stage {
         name: "build",
         run: stages::build,
@@ -99,6 +99,11 @@ const PROGRAMS: [Stage; 3] = [
     Stage {
         name: "package",
         run: stages::package,
+        skipped_after: &["build"],
+    },
+    Stage {
+        name: "doctest",
+        run: stages::doctest,
         skipped_after: &["build"],
     },
 ];

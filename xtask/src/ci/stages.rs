@@ -125,9 +125,20 @@ pub(super) fn build(_: &Workspace) -> Result<Outcome, Error> {
         .map(Outcome::from)
 }
 
+/// Those of the documentation are a stage of their own: they need no service, so they may run beside
+/// what compiles.
 pub(super) fn test(_: &Workspace) -> Result<Outcome, Error> {
+    tests("test", &["--lib", "--bins", "--tests"])
+}
+
+/// The examples in the documentation.
+pub(super) fn doctest(_: &Workspace) -> Result<Outcome, Error> {
+    tests("doctest", &["--doc"])
+}
+
+fn tests(stage: &str, targets: &[&str]) -> Result<Outcome, Error> {
     let arguments = ["--workspace", "--all-features", "--no-fail-fast"];
-    let captured = cargo("test", &arguments).capture("test")?;
+    let captured = cargo("test", &[&arguments, targets].concat()).capture(stage)?;
     let counts = Counts::read(&captured.output);
     if captured.success && counts.none_ran() {
         return Ok(Outcome::fault(format!("{}\nno test ran", captured.output)));

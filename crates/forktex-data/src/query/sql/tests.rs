@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The SQL text of each operator, and which indexes a query joins.
+
+use serde_json::json;
+
+use super::filter::{after_all_that_begin_with, escape_like, write_test_on};
+use super::*;
+use crate::cursor::Fingerprint;
+use crate::filter::check;
+use crate::query::Count;
+use crate::query::plan::Window;
+use crate::query::stored::StoredSource;
+use crate::sort::{SortDirection, SortKey};
+use crate::value::Value;
+
+fn written(operator: Operator, operands: &[Value], form: Form) -> (String, Vec<Bind>) {
+    let test = Test {
+        column: Column::ExternalRef,
+        operator,
+        operands: operands.to_vec(),
+    };
+    let expression = SqlExpression {
+        sql: "x".to_owned(),
+        form,
+        indexed: false,
+    };
+    let mut writer = SqlWriter::default();
+    write_test_on(&mut writer, &test, &expression);
+    (writer.text().to_owned(), writer.binds().to_vec())
+}
+
+fn text(text: &str) -> Bind {
+    Bind::Text(text.to_owned())
+}
+
+#[test]
+fn every_comparison_binds_its_operand() {
+    let one = [Value::from("o'clock")];
+    for (operator, sql) in [
+        (Operator::Eq, "x = $1::text"),
+        (Operator::Ne, "x <> $1::text"),
+        (Operator::Lt, "x < $1::text"),
+        (Operator::Lte, "x <= $1::text"),
+        (Operator::Gt, "x > $1::text"),
+        (Operator::Gte, "x >= $1::text"),
+    ] {
+        let (written, binds) = written(operator, &one, Form::Text);
+        assert_eq!(written, sql);
+        assert_eq!(binds, [text("o'clock")]);
+    }
+}
+
+#[test]
+fn a_list_is_one_bound_value_whatever_its_length() {
+    let numbers = [Value::from(1), Value::from(2)];
+    let (sql, binds) = written(Operator::In, &numbers, Form::Number);
+    assert_eq!(sql, "x = ANY ($1::text[]::numeric[])");
+    assert_eq!(binds, [Bind::Texts(vec!["1".to_owned(), "2".to_owned()])]);
+    let (sql, _) = written(Operator::NotIn, &[], Form::Text);
+    assert_eq!(sql, "x <> ALL ($1::text[])");
+}
+
+#[test]
+fn numbers_of_an_index_are_compared_by_their_sorting_text() {
+    let bounds = [Value::from(-5), Value::from(5)];
+    let (sql, binds) = written(Operator::Between, &bounds, Form::NumberKey);
+    assert_eq!(
+        sql,
+        "x BETWEEN forktex_data.number_key($1::text::numeric) \
+         AND forktex_data.number_key($2::text::numeric)"
+    );
+    assert_eq!(binds, [text("-5"), text("5")]);
+}
+
+#[test]
+fn parts_of_texts_are_literal() {
+    assert_eq!(escape_like(r"50%_\'"), r"50\%\_\\'");
+    let part = [Value::from("50%")];
+    let (sql, binds) = written(Operator::Contains, &part, Form::Text);
+    assert_eq!(sql, "x LIKE $1::text");
+    assert_eq!(binds, [text(r"%50\%%")]);
+    let (sql, binds) = written(Operator::EndsWith, &part, Form::Text);
+    assert_eq!(sql, "x LIKE $1::text");
+    assert_eq!(binds, [text(r"%50\%")]);
+    let (sql, binds) = written(Operator::Icontains, &[Value::from("ÄB")], Form::Text);
+    assert!(sql.starts_with("(lower(x COLLATE \"und-x-icu\")"));
+    assert_eq!(binds, [text("%äb%")]);
+}
+
+#[test]
+fn a_beginning_is_a_range() {
+    let (sql, binds) = written(Operator::StartsWith, &[Value::from("ab")], Form::Text);
+    assert_eq!(sql, "x >= $1::text AND x < $2::text");
+    assert_eq!(binds, [text("ab"), text("ac")]);
+    let after = |part| after_all_that_begin_with(part);
+    assert_eq!(after(""), None);
+    assert_eq!(after("\u{10FFFF}"), None);
+    assert_eq!(after("a\u{10FFFF}").as_deref(), Some("b"));
+    assert_eq!(after("\u{D7FF}").as_deref(), Some("\u{E000}"));
+}
+
+#[test]
+fn emptiness_binds_nothing() {
+    let (sql, binds) = written(Operator::IsEmpty, &[], Form::Text);
+    assert_eq!(sql, "x IS NULL");
+    assert!(binds.is_empty());
+}
+
+#[test]
+fn a_pattern_without_words_is_like_nothing() {
+    assert_eq!(
+        written(Operator::Fuzzy, &["--".into()], Form::Text).0,
+        "FALSE"
+    );
+    let (sql, binds) = written(Operator::Fuzzy, &["acme ltd".into()], Form::Text);
+    assert_eq!(sql.matches("EXISTS").count(), 2);
+    assert_eq!(binds.len(), 2);
+}
+
+#[test]
+fn each_form_has_its_canonical_text() {
+    assert_eq!(Form::Number.text("n"), "trim_scale(n)::text");
+    assert_eq!(Form::Text.text("t"), "t");
+    assert_eq!(Form::Uuid.operand("$1"), "$1::text::uuid");
+    assert_eq!(Form::Instant.operands("$1"), "$1::text[]::timestamptz[]");
+}
+
+#[test]
+fn conditions_that_all_must_hold_are_taken_one_by_one() {
+    let test = |operator| {
+        CheckedFilter::Test(Test {
+            column: Column::Version,
+            operator,
+            operands: Vec::new(),
+        })
+    };
+    let filter = CheckedFilter::And(vec![
+        test(Operator::Eq),
+        CheckedFilter::And(vec![test(Operator::Lt), CheckedFilter::Or(Vec::new())]),
+        test(Operator::Gt),
+    ]);
+    let words: Vec<&str> = conjuncts(&filter)
+        .into_iter()
+        .map(|member| match member {
+            CheckedFilter::Test(test) => test.operator.word(),
+            _ => "or",
+        })
+        .collect();
+    assert_eq!(words, ["eq", "lt", "or", "gt"]);
+}
+
+/// The statement of a list of the fixture register: `FROM` and all after it.
+fn listed(filter: &serde_json::Value, sort: Vec<SortKey>) -> String {
+    let register = check::tests::register();
+    let source = StoredSource::new(&register);
+    let query = CheckedQuery {
+        filter: check::tests::checked(filter).unwrap(),
+        search: Search::None,
+        sort,
+        archived: Archived::Exclude,
+        count: Count::None,
+        facets: Vec::new(),
+        aggregates: Vec::new(),
+        group_by: Vec::new(),
+        fields: Vec::new(),
+        related: Vec::new(),
+        window: Window::Scroll {
+            size: 10,
+            after: None,
+        },
+        fingerprint: Fingerprint::new(
+            &register,
+            uuid::Uuid::nil(),
+            &crate::filter::Filter::all(),
+            &json!(null),
+        ),
+    };
+    let mut writer = SqlWriter::default();
+    Selection::sorted(&source, &query).write(&mut writer);
+    writer.text().to_owned()
+}
+
+#[test]
+fn an_indexed_field_is_asked_of_its_side_table() {
+    assert_eq!(
+        listed(&json!({"field": "status", "eq": "paid"}), Vec::new()),
+        "\nFROM forktex_data.row r\
+         \nJOIN forktex_data.value_text s1 ON s1.field_key = 17 AND s1.row_id = r.id\
+         \nWHERE r.register_key = 7 AND r.archived_at IS NULL\
+         \n  AND s1.value = $1::text"
+    );
+}
+
+#[test]
+fn one_side_table_serves_the_range_and_the_order() {
+    let total = SortKey {
+        column: Column::Field(1),
+        direction: SortDirection::Ascending,
+    };
+    let sql = listed(&json!({"field": "total", "gt": 5}), vec![total]);
+    assert_eq!(sql.matches("JOIN").count(), 1);
+    assert!(sql.ends_with("s1.sort_key > forktex_data.number_key($1::text::numeric)"));
+}
+
+#[test]
+fn beside_a_value_a_range_is_asked_of_the_rows_that_are_left() {
+    let filter = json!({"and": [
+        {"field": "total", "gt": 5},
+        {"field": "status", "eq": "paid"},
+    ]});
+    let sql = listed(&filter, Vec::new());
+    assert_eq!(sql.matches("JOIN").count(), 1);
+    assert!(sql.contains("AND (r.cells ->> '18')::numeric > $1::text::numeric"));
+}
+
+#[test]
+fn alternatives_that_all_have_an_index_are_looked_up_by_them() {
+    let filter = json!({"or": [
+        {"field": "total", "eq": 5},
+        {"field": "status", "eq": "paid"},
+    ]});
+    let sql = listed(&filter, Vec::new());
+    assert!(sql.contains("r.id IN (SELECT e.row_id FROM forktex_data.value_number e"));
+    assert!(sql.contains(" UNION ALL SELECT e.row_id FROM forktex_data.value_text e"));
+}
+
+#[test]
+fn a_complement_takes_in_what_is_empty() {
+    let sql = listed(&json!({"not": {"field": "note", "eq": "x"}}), Vec::new());
+    assert!(sql.ends_with("AND (((r.cells ->> '19') COLLATE \"C\") = $1::text) IS NOT TRUE"));
+}
+
+#[test]
+fn the_three_states_of_a_cell_are_kept_apart() {
+    for (word, condition) in [
+        ("is_empty", "((r.cells ->> '19') COLLATE \"C\") IS NULL"),
+        ("is_null", "((r.cells -> '19' = 'null'::jsonb) IS TRUE)"),
+        ("is_absent", "(NOT r.cells ? '19')"),
+    ] {
+        let sql = listed(&json!({"field": "note", word: true}), Vec::new());
+        assert!(sql.ends_with(&format!("AND {condition}")), "{sql}");
+    }
+}
+
+#[test]
+fn the_instant_of_creation_is_asked_through_the_id() {
+    let filter = json!({"field": "created_at", "gte": "2026-01-01"});
+    let sql = listed(&filter, Vec::new());
+    assert!(sql.ends_with("AND r.id >= $1::uuid"));
+}
+
+#[test]
+fn no_value_and_no_name_gets_into_the_text() {
+    let evil = "'; DROP TABLE forktex_data.row; --";
+    let sql = listed(&json!({"field": "status", "in": [evil]}), Vec::new());
+    assert!(!sql.contains("DROP"));
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
+//! The rows of stored registers, as a source in SQL.
+
+use crate::filter::check::Column;
+use crate::register::LoadedRegister;
+use crate::value::ValueKind;
+
+use super::sql::{CREATED_AT_IN_ID, EmptyState, Entry, Form, RowBase, RowSource, SqlExpression};
+
+/// A register in the tables of this crate.
+pub(crate) struct StoredSource<'a> {
+    register: &'a LoadedRegister,
+    /// What the table is called in the statement: a word of ours.
+    alias: &'static str,
+}
+
+impl<'a> StoredSource<'a> {
+    pub(crate) fn new(register: &'a LoadedRegister) -> Self {
+        Self::with_alias(register, "r")
+    }
+
+    pub(crate) fn with_alias(register: &'a LoadedRegister, alias: &'static str) -> Self {
+        Self { register, alias }
+    }
+
+    fn cell(&self, field: usize) -> SqlExpression {
+        let alias = self.alias;
+        let Some(field) = self.register.fields.get(field) else {
+            return unindexed("NULL::text".to_owned(), Form::Text);
+        };
+        let key = field.key;
+        match field.kind() {
+            ValueKind::Integer | ValueKind::Decimal => unindexed(
+                format!("({alias}.cells ->> '{key}')::numeric"),
+                Form::Number,
+            ),
+            ValueKind::Json => unindexed(
+                format!("NULLIF({alias}.cells -> '{key}', 'null'::jsonb)"),
+                Form::Json,
+            ),
+            _ => unindexed(
+                format!("(({alias}.cells ->> '{key}') COLLATE \"C\")"),
+                Form::Text,
+            ),
+        }
+    }
+}
+
+impl RowSource for StoredSource<'_> {
+    fn register(&self) -> &LoadedRegister {
+        self.register
+    }
+
+    fn base(&self) -> RowBase {
+        let alias = self.alias;
+        let column = |name: &str| format!("{alias}.{name}");
+        RowBase {
+            from: format!("forktex_data.row {alias}"),
+            condition: format!("{alias}.register_key = {}", self.register.key),
+            id: column("id"),
+            version: column("version"),
+            external_ref: column("external_ref"),
+            created_at: CREATED_AT_IN_ID.to_owned(),
+            updated_at: column("updated_at"),
+            archived_at: column("archived_at"),
+            cells: column("cells"),
+            archived: Some(column("archived_at")),
+            searchable: true,
+        }
+    }
+
+    fn expression(&self, column: Column) -> SqlExpression {
+        let alias = self.alias;
+        match column {
+            Column::Field(place) => self.cell(place),
+            Column::Id => SqlExpression {
+                sql: format!("{alias}.id"),
+                form: Form::Uuid,
+                indexed: true,
+            },
+            // Nothing asks for it: it is asked through the id.
+            Column::CreatedAt => SqlExpression {
+                sql: CREATED_AT_IN_ID.to_owned(),
+                form: Form::Instant,
+                indexed: true,
+            },
+            Column::UpdatedAt => unindexed(format!("{alias}.updated_at"), Form::Instant),
+            Column::ArchivedAt => unindexed(format!("{alias}.archived_at"), Form::Instant),
+            Column::Version => unindexed(format!("{alias}.version::numeric"), Form::Number),
+            Column::ExternalRef => SqlExpression {
+                sql: format!("({alias}.external_ref COLLATE \"C\")"),
+                form: Form::Text,
+                indexed: true,
+            },
+        }
+    }
+
+    fn entry(&self, field: usize) -> Option<Entry> {
+        let field = self.register.fields.get(field)?;
+        field.index_state().is_ready().then(|| {
+            let (table, column) = if field.kind().is_number() {
+                ("forktex_data.value_number", "sort_key")
+            } else {
+                ("forktex_data.value_text", "value")
+            };
+            Entry {
+                table,
+                column,
+                key: field.key,
+            }
+        })
+    }
+
+    fn state(&self, field: usize, state: EmptyState) -> String {
+        let alias = self.alias;
+        let Some(field) = self.register.fields.get(field) else {
+            return "FALSE".to_owned();
+        };
+        let key = field.key;
+        match state {
+            EmptyState::Null => {
+                format!("(({alias}.cells -> '{key}' = 'null'::jsonb) IS TRUE)")
+            }
+            EmptyState::Absent => format!("(NOT {alias}.cells ? '{key}')"),
+        }
+    }
+}
+
+fn unindexed(sql: String, form: Form) -> SqlExpression {
+    SqlExpression {
+        sql,
+        form,
+        indexed: false,
+    }
+}
