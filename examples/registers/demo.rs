@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use hyper::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::client::{Answer, Client};
 use crate::{Outcome, say};
@@ -190,7 +190,7 @@ async fn wall(north: Client, south: Client, ada: &str) -> Outcome {
     )?;
     let kept = north.get(ada).await?;
     check(
-        kept.json()["rating"] == Value::from(5),
+        kept.json()["rating"] == 5,
         "which is as it was",
     )
 }

@@ -12,6 +12,8 @@ mod rename;
 mod version;
 pub(crate) mod write;
 
+use std::collections::BTreeSet;
+
 use forktex_db::{LockKey, Transaction, sqlx};
 use uuid::Uuid;
 
@@ -20,11 +22,11 @@ use crate::data::Data;
 use crate::error::DataError;
 use crate::field::FieldDefinition;
 use crate::field_name;
-use crate::keys::RegisterKey;
+use crate::keys::{FieldKey, RegisterKey};
 use crate::limits::FIELDS_MAX;
 use crate::schema::SchemaError;
 
-pub(crate) use edit::Edit;
+pub(crate) use edit::{Edit, Unfinished};
 pub(crate) use version::list as list_versions;
 
 const LOCK_REGISTER: &str = "
@@ -65,6 +67,31 @@ pub(crate) async fn finish(
     let mut edit = Edit::resume(tx, tenant, data.types());
     edit.mark(changed);
     edit.finish(actor).await.map(|_| ())
+}
+
+/// Checks whether the tenant's definitions would still go together if a field had this one. One statement.
+///
+/// # Errors
+/// What is wrong, such as a formula that cannot go by the new type.
+pub(crate) async fn check_replacement(
+    tx: &mut Transaction,
+    tenant: Uuid,
+    types: &TypeRegistry,
+    field: FieldKey,
+    definition: &FieldDefinition,
+) -> Result<(), DataError> {
+    let mut registers = load::registers(tx, tenant).await?;
+    let mut changed = BTreeSet::new();
+    for register in &mut registers {
+        let known = register.fields.iter_mut().find(|known| known.key == field);
+        if let Some(known) = known {
+            known.definition = definition.clone();
+            known.kind = definition.kind(types).unwrap_or(known.kind);
+            changed.insert(register.key);
+        }
+    }
+    check::check(&registers, &changed, types)?;
+    Ok(())
 }
 
 /// Checks the name of a register.

@@ -46,7 +46,7 @@ impl Cursor {
         fingerprint: &Fingerprint,
         values: &[Option<Value>],
     ) -> Result<Self, QueryError> {
-        let values: Vec<Json> = values.iter().map(write).collect();
+        let values: Vec<Json> = values.iter().map(|value| write(value.as_ref())).collect();
         let text = TextValue::Text(Json::Array(values).to_string());
         let cursor = Text::after(&fingerprint.0, &[text]);
         cursor.map(Self).map_err(|_| QueryError::CursorTooLong)
@@ -122,8 +122,8 @@ impl Fingerprint {
 }
 
 /// An empty cell is null; a JSON document cannot be sorted by.
-fn write(value: &Option<Value>) -> Json {
-    value.as_ref().map_or(Json::Null, Value::to_cell_json)
+fn write(value: Option<&Value>) -> Json {
+    value.map_or(Json::Null, Value::to_cell_json)
 }
 
 fn read_all(text: &str, kinds: &[ValueKind]) -> Option<Vec<Option<Value>>> {

@@ -324,6 +324,8 @@ impl Run<'_> {
             }
         }
         self.write_rows(tx, rows, tally, &mut kept).await?;
+        // Some were refused when they were read, others when they were written.
+        kept.sort_by_key(quarantine::Kept::line);
         quarantine::keep(tx, self.register, tally.import_id(), kept).await
     }
 }

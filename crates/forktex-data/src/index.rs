@@ -16,6 +16,8 @@ use std::time::Instant;
 use forktex_db::Transaction;
 use forktex_db::sqlx::{self, Row as _};
 
+use crate::catalog::Unfinished;
+use crate::computed::recompute;
 use crate::error::DataError;
 use crate::keys::RegisterKey;
 use crate::limits::MAINTENANCE_BATCH_ROWS;
@@ -79,19 +81,22 @@ pub(crate) async fn settle(
     Ok(failures)
 }
 
-/// Does what a change of these registers left, to its end.
+/// Does what a change of definitions has left, to its end.
 ///
 /// # Errors
 /// That of the first build that failed.
 pub(crate) async fn settle_now(
     tenant: &TenantData,
-    registers: &[RegisterKey],
+    unfinished: &Unfinished,
 ) -> Result<(), DataError> {
-    if registers.is_empty() {
+    if unfinished.recomputes {
+        recompute::run(tenant.data().db(), tenant.org(), usize::MAX).await?;
+    }
+    if unfinished.registers.is_empty() {
         return Ok(());
     }
     let scope = Scope {
-        registers: Some(registers),
+        registers: Some(&unfinished.registers),
         deadline: None,
     };
     match settle(tenant, scope).await?.into_iter().next() {

@@ -136,7 +136,7 @@ pub const MAINTENANCE_BATCH_ROWS: usize = 5_000;
 
 /// The longest that one call of [`run_maintenance`](crate::TenantData::run_maintenance) begins new
 /// batches. What is left is reported.
-pub const MAINTENANCE_TIME_MAX: Duration = Duration::from_secs(60);
+pub const MAINTENANCE_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// Versions of a register that are listed, the newest first.
 pub const VERSIONS_LISTED_MAX: usize = 1_000;

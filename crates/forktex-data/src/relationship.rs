@@ -33,13 +33,6 @@ impl Cardinality {
         }
     }
 
-    /// The cardinality that the word stands for.
-    pub(crate) fn parse(word: &str) -> Option<Self> {
-        [Self::OneToOne, Self::ManyToOne, Self::ManyToMany]
-            .into_iter()
-            .find(|cardinality| cardinality.as_str() == word)
-    }
-
     /// Whether a source has at most one target.
     pub(crate) fn has_one_target(self) -> bool {
         self != Self::ManyToMany
@@ -318,7 +311,6 @@ mod tests {
             Cardinality::ManyToOne,
             Cardinality::ManyToMany,
         ] {
-            assert_eq!(Cardinality::parse(cardinality.as_str()), Some(cardinality));
             let json = serde_json::to_value(cardinality).unwrap();
             assert_eq!(json, cardinality.as_str());
         }

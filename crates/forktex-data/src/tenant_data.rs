@@ -10,11 +10,10 @@ use forktex_db::Transaction;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::catalog::{self, Edit};
+use crate::catalog::{self, Edit, Unfinished};
 use crate::data::Data;
 use crate::error::DataError;
 use crate::index;
-use crate::keys::RegisterKey;
 use crate::register::{LoadedRegister, Register, Source};
 use crate::schema::{
     self, Apply, Change, Destructive, RegisterDefinition, RegisterVersion, SchemaDocument,
@@ -235,8 +234,8 @@ impl TenantData {
         definition.check_size()?;
         self.refuse_taken(&definition.name)?;
         let name = definition.name.as_str();
-        let touched = self
-            .change(async |tx| -> Result<Vec<RegisterKey>, DataError> {
+        let unfinished = self
+            .change(async |tx| -> Result<Unfinished, DataError> {
                 let mut edit = Edit::begin(tx, self).await?;
                 edit.create_register(&definition).await?;
                 for relationship in &definition.relationships {
@@ -248,7 +247,7 @@ impl TenantData {
                 edit.finish(self.actor).await
             })
             .await?;
-        index::settle_now(self, &touched).await?;
+        index::settle_now(self, &unfinished).await?;
         self.register(name).await
     }
 
@@ -295,14 +294,14 @@ impl TenantData {
                 what: format!("drop register `{name}`"),
             });
         }
-        let touched = self
-            .change(async |tx| -> Result<Vec<RegisterKey>, DataError> {
+        let unfinished = self
+            .change(async |tx| -> Result<Unfinished, DataError> {
                 let mut edit = Edit::begin(tx, self).await?;
                 edit.drop_register(name).await?;
                 edit.finish(self.actor).await
             })
             .await?;
-        index::settle_now(self, &touched).await
+        index::settle_now(self, &unfinished).await
     }
 
     /// The stored registers as a document, by name. One request, three round trips.

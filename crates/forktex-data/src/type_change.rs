@@ -188,7 +188,7 @@ impl TypeChange {
         plan::plan(self).await
     }
 
-    /// Starts the change and returns at once. Two requests.
+    /// Starts the change and returns at once. Three requests.
     ///
     /// # Errors
     /// As for [`Register::change_type`], but for the cells.
@@ -204,6 +204,8 @@ impl TypeChange {
         self.register
             .transaction(async |tx| {
                 catalog::lock_schema(tx, tenant).await?;
+                let types = self.register.data().types();
+                catalog::check_replacement(tx, tenant, types, from.key, &to).await?;
                 let target = Target::new(to, empties, None);
                 store::start(tx, tenant, key, &from, target).await
             })

@@ -13,7 +13,7 @@
 //! | `vault` | `vault` | encryption at rest |
 //! | `storage` | `storage` | object storage and signed URLs, on S3, GCS, Azure or a folder |
 //! | `queue` | `queue` | background jobs in process, with `db` on Postgres, with `cache` on Redis |
-//! | `data` | `data` | tenant-defined data |
+//! | `data` (with `db`) | `data` | registers that tenants define: typed rows, one query over stored, bound and virtual ones, a router |
 
 #[cfg(feature = "data")]
 pub use forktex_data as data;
@@ -35,6 +35,10 @@ pub mod queue;
 pub mod prelude {
     #[cfg(feature = "cache")]
     pub use crate::cache::{Cache, CacheError, CacheOptions, Namespace, cached};
+    #[cfg(feature = "data")]
+    pub use crate::data::{
+        Data, DataError, Draft, FieldDefinition, Register, RegisterDefinition, RowQuery, field,
+    };
     #[cfg(feature = "db")]
     pub use crate::db::{Db, DbError, DbOptions, Model};
     #[cfg(feature = "flow")]

@@ -150,7 +150,7 @@ fn tests(stage: &str, targets: &[&str]) -> Result<Outcome, Error> {
 }
 
 /// The programs that end by themselves and say so: name, arguments, last line.
-const EXAMPLES: [(&str, &[&str], &str); 15] = [
+const EXAMPLES: [(&str, &[&str], &str); 17] = [
     (demo::EXAMPLE, &[demo::ARGUMENT], demo::LAST_LINE),
     ("agent_loop", &[], "agent_loop: ok"),
     ("approval_agent", &[], "approval_agent: ok"),
@@ -160,12 +160,14 @@ const EXAMPLES: [(&str, &[&str], &str); 15] = [
     ("onboarding", &[], "onboarding: ok"),
     ("order_saga", &[], "order_saga: ok"),
     ("rate_limit", &[], "rate_limit: ok"),
+    ("registers", &["--demo"], "registers: ok"),
     ("scatter_gather", &[], "scatter_gather: ok"),
     ("scheduled_backup", &[], "scheduled_backup: ok"),
     ("sse_service", &[], "sse_service: ok"),
     ("tenant_shop", &[], "tenant_shop: ok"),
     ("tenant_workflows", &[], "tenant_workflows: ok"),
     ("uploads", &["--demo"], "uploads: ok"),
+    ("virtual_registers", &[], "virtual_registers: ok"),
 ];
 
 /// Runs the examples; `build` has made them.

@@ -55,7 +55,9 @@ impl Invoice {
             total: Decimal::new(cents, 2),
             issued_at: date!(2024 - 01 - 01).saturating_add(Duration::days(day)),
             customer: format!("customer number {}", mixed % 5_000),
-            note: (n % 3 == 0).then(|| format!("what was agreed upon for invoice {n}")),
+            note: n
+                .is_multiple_of(3)
+                .then(|| format!("what was agreed upon for invoice {n}")),
         }
     }
 

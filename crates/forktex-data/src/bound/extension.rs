@@ -60,7 +60,7 @@ pub(super) fn stored(register: &Register) -> Option<Register> {
 /// Makes the row for what the tenant has added to a row of the table, unless it is there. Does nothing
 /// where the table has no such row of the tenant's. One query.
 ///
-/// Locks: a row of forktex_data.row that is new. Index: the table's own on its id.
+/// Locks: a row of `forktex_data.row` that is new. Index: the table's own on its id.
 pub(super) async fn ensure_row(
     tx: &mut Transaction,
     register: &Register,

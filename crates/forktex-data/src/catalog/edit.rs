@@ -44,6 +44,15 @@ pub(crate) struct Edit<'t> {
     recomputed: BTreeSet<(RegisterKey, FieldKey)>,
 }
 
+/// What a change of definitions has left to be done after its transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished {
+    /// Where something is to be built or taken out.
+    pub(crate) registers: Vec<RegisterKey>,
+    /// Whether computed fields were queued for all rows of their registers.
+    pub(crate) recomputes: bool,
+}
+
 impl<'t> Edit<'t> {
     /// Waits for its turn among the changes of the tenant's schema, and reads what is there. Two
     /// statements.
@@ -90,16 +99,12 @@ impl<'t> Edit<'t> {
     }
 
     /// Checks all definitions together, works out the kinds of computed fields, waits for the writers of
-    /// the changed registers, and raises their versions. Gives the registers that have work left to be
-    /// done: what is to be built, and what is to be taken out.
+    /// the changed registers, and raises their versions. Gives what is left to be done.
     ///
     /// At most four statements, and one for each computed field that is new or different.
-    pub(crate) async fn finish(
-        mut self,
-        actor: Option<Uuid>,
-    ) -> Result<Vec<RegisterKey>, DataError> {
+    pub(crate) async fn finish(mut self, actor: Option<Uuid>) -> Result<Unfinished, DataError> {
         if self.changed.is_empty() && self.dropped.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Unfinished::default());
         }
         let registers = load::registers(self.tx, self.tenant).await?;
         let kinds = check::check(&registers, &self.changed, &self.types)?;
@@ -125,9 +130,11 @@ impl<'t> Edit<'t> {
         if !moved.is_empty() {
             write::set_kinds(self.tx, self.tenant, &moved).await?;
         }
+        let mut unfinished = Unfinished::default();
         for (register, field) in &self.recomputed {
             if !self.created.contains(register) {
                 recompute::queue_field(self.tx, self.tenant, *register, *field).await?;
+                unfinished.recomputes = true;
             }
         }
         let changed: Vec<RegisterKey> = self.changed.iter().copied().collect();
@@ -137,7 +144,8 @@ impl<'t> Edit<'t> {
             .filter(|register| self.changed.contains(&register.key))
             .collect();
         version::raise(self.tx, self.tenant, actor, &raised).await?;
-        Ok(self.changed.into_iter().chain(self.dropped).collect())
+        unfinished.registers = self.changed.into_iter().chain(self.dropped).collect();
+        Ok(unfinished)
     }
 }
 

@@ -34,6 +34,10 @@ fn decimal(text: &str) -> Value {
     Value::Decimal(Decimal::from_str_exact(text).unwrap())
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it is compared with what was read"
+)]
 fn cell(value: impl Into<Value>) -> Result<Cell, CellProblem> {
     Ok(Cell::Value(value.into()))
 }

@@ -78,11 +78,6 @@ pub(super) fn field_uses<'f>(
 }
 
 impl OwnRow<'_> {
-    /// Whether there is nothing to compute.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.formulas.is_empty() && self.without_related.is_empty()
-    }
-
     /// Computes the formulas, and fills in fields over related rows that are missing. A value that its
     /// field cannot hold is empty.
     pub(crate) fn compute(&self, cells: &mut Cells) {
@@ -135,13 +130,13 @@ fn ordered<'r>(
         if waiting.is_empty() {
             break;
         }
-        let names: BTreeSet<&str> = waiting
+        let unsorted: BTreeSet<&str> = waiting
             .iter()
             .map(|(field, _)| -> &'r str { field.name() })
             .collect();
         let (ready, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(_, formula)| {
-            let named = formula.formula().names();
-            !named.iter().any(|name| names.contains(name))
+            let inputs = formula.formula().names();
+            !inputs.iter().any(|name| unsorted.contains(name))
         });
         waiting = later;
         sorted.extend(ready);

@@ -99,7 +99,7 @@ fn holds(test: &Test, cell: &Cell) -> bool {
         (Operator::In, list) => list.iter().any(|operand| is_equal(value, operand)),
         (Operator::NotIn, list) => !list.iter().any(|operand| is_equal(value, operand)),
         (operator, [part]) => match (value.as_str(), part.as_str()) {
-            (Some(text), Some(part)) => holds_for_text(operator, text, part),
+            (Some(whole), Some(part)) => holds_for_text(operator, whole, part),
             _ => false,
         },
         _ => false,

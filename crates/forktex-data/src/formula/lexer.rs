@@ -166,12 +166,12 @@ impl<'s> Lexer<'s> {
         let two = TWO.iter().find(|(sign, _)| rest.starts_with(sign));
         if let Some((written, sign)) = two.filter(|(_, sign)| !sign.is_empty()) {
             self.at += written.len();
-            return Ok(Token::Sign(*sign));
+            return Ok(Token::Sign(sign));
         }
         let one = ONE.iter().find(|sign| rest.starts_with(**sign));
         if let (None, Some(sign)) = (two, one) {
             self.at += 1;
-            return Ok(Token::Sign(*sign));
+            return Ok(Token::Sign(sign));
         }
         self.at += first.len_utf8();
         let problem = FormulaProblem::UnexpectedCharacter {

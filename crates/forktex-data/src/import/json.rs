@@ -123,10 +123,9 @@ impl JsonReader {
             return Ok(());
         }
         self.between = match (self.between, byte) {
-            (Between::Start, b'[') => Between::ArrayItem,
+            (Between::Start, b'[') | (Between::ArrayNext, b',') => Between::ArrayItem,
             // An empty array; a comma before the end is passed over as well.
             (Between::ArrayItem | Between::ArrayNext, b']') => Between::Ended,
-            (Between::ArrayNext, b',') => Between::ArrayItem,
             (Between::Start | Between::Lines, b'{') => self.open(Between::Lines),
             (Between::ArrayItem, b'{') => self.open(Between::ArrayItem),
             _ => return Err(StructureProblem::NotAnObject { line: self.line }),

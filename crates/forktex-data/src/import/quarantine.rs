@@ -72,6 +72,11 @@ impl Kept {
             problems: serde_json::to_string(problems).unwrap_or_else(|_| "[]".to_owned()),
         }
     }
+
+    /// Where it begins in the file.
+    pub(crate) fn line(&self) -> i64 {
+        self.line
+    }
 }
 
 /// Keeps the rows that failed in one batch; one statement, none where there are none.

@@ -108,16 +108,12 @@ impl<'s> Records<'s> {
             if self.has_ended {
                 return Ok(None);
             }
-            match self.pieces.next().await {
-                Some(piece) => {
-                    self.piece = piece.map_err(ReadFailure::Io)?;
-                    self.position = 0;
-                }
-                None => {
-                    self.has_ended = true;
-                    return self.cutter.finish().map_err(ReadFailure::Broken);
-                }
-            }
+            let Some(piece) = self.pieces.next().await else {
+                self.has_ended = true;
+                return self.cutter.finish().map_err(ReadFailure::Broken);
+            };
+            self.piece = piece.map_err(ReadFailure::Io)?;
+            self.position = 0;
         }
     }
 }

@@ -146,6 +146,17 @@ pub(crate) fn json_definition(reference: &str) -> Json {
     })
 }
 
+/// Takes numerals of as many digits as a decimal may have, wherever the point stands. Its place is counted
+/// out, since not every dialect can look ahead.
+fn digits_in_all() -> String {
+    let with_point = (1..DECIMAL_DIGITS).map(|whole| {
+        let fraction = DECIMAL_DIGITS - whole;
+        format!("|[0-9]{{{whole}}}\\.[0-9]{{1,{fraction}}}")
+    });
+    let with_point: String = with_point.collect();
+    format!("^-?([0-9]{{1,{DECIMAL_DIGITS}}}{with_point})$")
+}
+
 fn decimal(rules: &DecimalRules) -> Json {
     let form = match rules.scale {
         None => "^-?(0|[1-9][0-9]*)(\\.[0-9]+)?$".to_owned(),
@@ -160,11 +171,7 @@ fn decimal(rules: &DecimalRules) -> Json {
             format!("^-?(0|[1-9][0-9]{{0,{more}}}){fraction}$")
         }
     };
-    let digits = format!(
-        "^-?([0-9]{{1,{DECIMAL_DIGITS}}}|[0-9.]{{3,{}}})$",
-        DECIMAL_DIGITS + 1
-    );
-    let mut patterns = vec![json!({ "pattern": digits })];
+    let mut patterns = vec![json!({ "pattern": digits_in_all() })];
     let limit = |limit: Decimal| limit.to_string();
     if let Some(minimum) = rules.minimum {
         let pattern = numeral::decimal(Bound::AtLeast, &limit(minimum));

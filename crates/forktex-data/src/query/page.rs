@@ -263,31 +263,28 @@ impl Order {
         };
         let sql = &expression.sql;
         let is_ascending = key.direction == SortDirection::Ascending;
-        match after.get(from).and_then(Option::as_ref) {
-            Some(value) => {
-                let value = operand(writer, expression, key, value);
-                let word = beyond(key.direction);
-                let nulls = if is_ascending {
-                    format!(" OR {sql} IS NULL")
-                } else {
-                    String::new()
-                };
-                writer.push(&format!(
-                    "({sql} {word} {value}{nulls} OR {sql} = {value} AND "
-                ));
-                self.write_rest(writer, from + 1, after, id);
-                writer.push(")");
-            }
-            None => {
-                let values = if is_ascending {
-                    String::new()
-                } else {
-                    format!("{sql} IS NOT NULL OR ")
-                };
-                writer.push(&format!("({values}{sql} IS NULL AND "));
-                self.write_rest(writer, from + 1, after, id);
-                writer.push(")");
-            }
+        if let Some(value) = after.get(from).and_then(Option::as_ref) {
+            let value = operand(writer, expression, key, value);
+            let word = beyond(key.direction);
+            let nulls = if is_ascending {
+                format!(" OR {sql} IS NULL")
+            } else {
+                String::new()
+            };
+            writer.push(&format!(
+                "({sql} {word} {value}{nulls} OR {sql} = {value} AND "
+            ));
+            self.write_rest(writer, from + 1, after, id);
+            writer.push(")");
+        } else {
+            let values = if is_ascending {
+                String::new()
+            } else {
+                format!("{sql} IS NOT NULL OR ")
+            };
+            writer.push(&format!("({values}{sql} IS NULL AND "));
+            self.write_rest(writer, from + 1, after, id);
+            writer.push(")");
         }
     }
 

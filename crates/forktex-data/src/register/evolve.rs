@@ -2,11 +2,10 @@
 //! Changes of a register's definition. Each is one transaction that touches no row, and afterwards, where
 //! an index is asked for, the batches that build it.
 
-use crate::catalog::Edit;
+use crate::catalog::{Edit, Unfinished};
 use crate::error::DataError;
 use crate::field::FieldDefinition;
 use crate::index;
-use crate::keys::RegisterKey;
 use crate::register::{Register, Source};
 use crate::relationship::RelationshipDefinition;
 use crate::schema::{Destructive, RegisterDefinition};
@@ -33,7 +32,7 @@ enum Aspect {
 
 impl Register {
     /// Adds a field behind the others, and gives the register with it. No row is touched, unless the field
-    /// is indexed: then each gets an entry, in batches. Rows that are there have no value in it, also where
+    /// is indexed or computed: then each gets an entry or its value, in batches. Rows that are there have no value in it, also where
     /// it is required or has a default; those count for what is written from then on.
     ///
     /// A transaction of some eight statements. A bound register takes fields if it is extended.
@@ -244,18 +243,16 @@ impl Register {
         }
         let tenant = self.tenant_data();
         let step = &step;
-        let (name, touched) = tenant
-            .change(
-                async |tx| -> Result<(String, Vec<RegisterKey>), DataError> {
-                    let mut edit = Edit::begin(tx, &tenant).await?;
-                    let name = self.name_in(&mut edit).await?;
-                    carry_out(&mut edit, &name, step).await?;
-                    let touched = edit.finish(self.actor()).await?;
-                    Ok((name, touched))
-                },
-            )
+        let (name, unfinished) = tenant
+            .change(async |tx| -> Result<(String, Unfinished), DataError> {
+                let mut edit = Edit::begin(tx, &tenant).await?;
+                let name = self.name_in(&mut edit).await?;
+                carry_out(&mut edit, &name, step).await?;
+                let unfinished = edit.finish(self.actor()).await?;
+                Ok((name, unfinished))
+            })
             .await?;
-        index::settle_now(&tenant, &touched).await?;
+        index::settle_now(&tenant, &unfinished).await?;
         tenant.register(&name).await
     }
 

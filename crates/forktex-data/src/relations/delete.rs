@@ -129,9 +129,9 @@ pub(crate) async fn delete_rows(
     }
     unlinked.write(tx, tenant, changed_by, &registers).await?;
     for (key, links) in changes {
-        let changed = [ChangedRow::of_links(links)];
+        let ends = [ChangedRow::of_links(links)];
         let register = known(&registers, key)?;
-        computed::after_write(tx, tenant, register, &changed, recompute_rows_max).await?;
+        computed::after_write(tx, tenant, register, &ends, recompute_rows_max).await?;
     }
     Ok(closure.summary())
 }

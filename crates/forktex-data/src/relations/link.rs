@@ -142,10 +142,12 @@ pub(crate) async fn link(
     add(tx, tenant, register, &[wanted]).await
 }
 
-/// Takes the link between two rows out. Nothing is changed where there is none. One round trip.
+/// Takes the link between two rows out. Nothing is changed where there is none. One round trip, and one
+/// more where there is none.
 ///
 /// # Errors
-/// [`RelationError::NotFound`] when there is no such relationship.
+/// [`RelationError::NotFound`] when there is no such relationship; [`DataError::RowNotFound`] when the
+/// other row is not there.
 pub(crate) async fn unlink(
     tx: &mut Transaction,
     _tenant: Uuid,
@@ -154,7 +156,8 @@ pub(crate) async fn unlink(
     row_id: Uuid,
     other: Uuid,
 ) -> Result<Vec<LinkChange>, DataError> {
-    let wanted = Wanted::along(find(register, name)?, row_id, other);
+    let path = find(register, name)?;
+    let wanted = Wanted::along(path, row_id, other);
     let change = LinkChange {
         relationship: wanted.relationship.key,
         source: wanted.source,
@@ -166,11 +169,21 @@ pub(crate) async fn unlink(
         .bind(change.target)
         .execute(tx.connection())
         .await?;
-    Ok(if removed.rows_affected() == 0 {
-        Vec::new()
-    } else {
-        vec![change]
-    })
+    if removed.rows_affected() > 0 {
+        return Ok(vec![change]);
+    }
+    let missing = sqlx::query(FIRST_MISSING)
+        .bind([path.other().0].as_slice())
+        .bind([other].as_slice())
+        .fetch_optional(tx.connection())
+        .await?;
+    match missing {
+        Some(_) => Err(DataError::RowNotFound {
+            register: path.other_name().to_owned(),
+            id: RowId::from(other),
+        }),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The relationship of this name at either side of the register.

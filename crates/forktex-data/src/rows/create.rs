@@ -89,7 +89,20 @@ pub(crate) async fn create(
             return Ok(Created { definition, rows });
         }
         let now = OffsetDateTime::now_utc();
-        let mut planned = plan(&definition, drafts, register.data().types(), now)?;
+        let planned = plan(&definition, drafts, register.data().types(), now);
+        let mut planned = match planned {
+            // What an old definition refuses, the present one may take.
+            Err(refusal) if guard == Guard::Check => {
+                let current = lock::register(tx, &register).await?;
+                if current.version == definition.version {
+                    return Err(refusal);
+                }
+                guard = Guard::Held;
+                register = hold(tx, &register, current).await?;
+                continue;
+            }
+            planned => planned?,
+        };
         let numbered = number::fields(&definition);
         if !numbered.is_empty() {
             if guard == Guard::Check {
@@ -124,7 +137,8 @@ pub(crate) async fn create(
             return Err(duplicates(&definition, &writes, &written.duplicates));
         }
         let links = links_of(&writes);
-        dependents::settle(tx, &register, &mut writes, &links, false).await?;
+        let settled = dependents::settle(tx, &register, &mut writes, &links, false).await;
+        settled.map_err(|error| blame(&writes, error))?;
         return Ok(Created {
             definition,
             rows: created(writes),
@@ -132,6 +146,19 @@ pub(crate) async fn create(
     }
     let key = register.loaded().key;
     Err(DataError::corrupt("version of register", key).into())
+}
+
+/// Names the first draft that refers to the row which is not there.
+fn blame(writes: &[RowWrite], error: DataError) -> BatchError {
+    let DataError::RowNotFound { id, .. } = &error else {
+        return error.into();
+    };
+    let missing = id.as_uuid();
+    let refers = |write: &RowWrite| write.references.values().flatten().any(|id| *id == missing);
+    match writes.iter().position(refers) {
+        Some(index) => BatchError::Rows(vec![RowFailure { index, error }]),
+        None => error.into(),
+    }
 }
 
 /// Creates a row of each draft, and gives them as callers see them.

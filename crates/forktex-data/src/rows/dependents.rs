@@ -26,7 +26,7 @@ pub(crate) async fn settle(
         return Ok(());
     }
     let tenant = register.tenant();
-    let mut changes = if links.is_empty() {
+    let mut moved_links = if links.is_empty() {
         Vec::new()
     } else {
         link::write_links(tx, tenant, definition, links).await?
@@ -40,7 +40,7 @@ pub(crate) async fn settle(
                 before: write.before.as_ref().map(|row| row.cells.clone()),
                 after: write.after.as_ref().map(|row| row.cells.clone()),
                 // They name their rows themselves, so that one row may carry them all.
-                links: std::mem::take(&mut changes),
+                links: std::mem::take(&mut moved_links),
                 is_archive_change,
             })
         })

@@ -8,11 +8,10 @@ use forktex_db::{DbError, Retryable};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::catalog::Edit;
+use crate::catalog::{Edit, Unfinished};
 use crate::error::DataError;
 use crate::field::FieldDefinition;
 use crate::index;
-use crate::keys::RegisterKey;
 use crate::relationship::RelationshipDefinition;
 use crate::schema::describe::stored;
 use crate::schema::difference::difference;
@@ -84,27 +83,25 @@ impl Apply {
         let outcome = db
             .retrying(CHANGE_RETRIES)
             .for_org(self.tenant.org())
-            .transaction(
-                async |tx| -> Result<(Vec<Change>, Vec<RegisterKey>), Stop> {
-                    let mut edit = Edit::begin(tx, &self.tenant).await?;
-                    let existing = stored(edit.registers(), self.tenant.data());
-                    let changes = difference(&existing, &self.wanted, self.prunes);
-                    self.refuse(&changes)?;
-                    for change in &changes {
-                        self.step(&mut edit, change).await?;
-                    }
-                    let touched = edit.finish(self.tenant.actor()).await?;
-                    if self.is_dry_run {
-                        // An error, so that the transaction is rolled back.
-                        return Err(Stop::DryRun(changes));
-                    }
-                    Ok((changes, touched))
-                },
-            )
+            .transaction(async |tx| -> Result<(Vec<Change>, Unfinished), Stop> {
+                let mut edit = Edit::begin(tx, &self.tenant).await?;
+                let existing = stored(edit.registers(), self.tenant.data());
+                let changes = difference(&existing, &self.wanted, self.prunes);
+                self.refuse(&changes)?;
+                for change in &changes {
+                    self.step(&mut edit, change).await?;
+                }
+                let unfinished = edit.finish(self.tenant.actor()).await?;
+                if self.is_dry_run {
+                    // An error, so that the transaction is rolled back.
+                    return Err(Stop::DryRun(changes));
+                }
+                Ok((changes, unfinished))
+            })
             .await;
         match outcome {
-            Ok((changes, touched)) => {
-                index::settle_now(&self.tenant, &touched).await?;
+            Ok((changes, unfinished)) => {
+                index::settle_now(&self.tenant, &unfinished).await?;
                 Ok(ApplyReport {
                     changes,
                     applied: true,

@@ -4,6 +4,7 @@
 use serde_json::Value as Json;
 
 use super::TypeChangeError;
+use super::store::Kept;
 use crate::cell::Cell;
 use crate::coerce::{self, CellProblem};
 use crate::custom_type::TypeRegistry;
@@ -99,11 +100,11 @@ impl<'t> Conversion<'t> {
 
     /// Converts a cell back. `kept` is what the row had before the change that is undone, where it was
     /// there: if it still converts to what the row has now, nobody has touched the cell since.
-    pub(super) fn restore(&self, before: Option<&Json>, kept: Option<Option<&Json>>) -> Converted {
+    pub(super) fn restore(&self, before: Option<&Json>, kept: &Kept) -> Converted {
         let forth = Conversion::new(self.to.clone(), self.from.clone(), self.types);
         match kept {
-            Some(kept) if forth.convert(kept).cell.as_ref() == before => Converted {
-                cell: kept.cloned(),
+            Kept::Cell(kept) if forth.convert(kept.as_ref()).cell.as_ref() == before => Converted {
+                cell: kept.clone(),
                 problem: None,
             },
             _ => self.convert(before),
@@ -142,11 +143,11 @@ mod tests {
         let number = field(FieldDefinition::integer("age"));
         let back = Conversion::new(number, text, &types);
         let restored =
-            |before: Json, kept: Json| back.restore(Some(&before), Some(Some(&kept))).cell;
+            |before: Json, kept: Json| back.restore(Some(&before), &Kept::Cell(Some(kept))).cell;
         assert_eq!(restored(json!(42), json!("42")), Some(json!("42")));
         assert_eq!(restored(Json::Null, json!("many")), Some(json!("many")));
         assert_eq!(restored(json!(43), json!("42")), Some(json!("43")));
-        assert_eq!(back.restore(None, Some(None)).cell, None);
+        assert_eq!(back.restore(None, &Kept::Cell(None)).cell, None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::conversion::{Conversion, detached};
 use super::{TYPE_CHANGE_BATCH_ROWS, TYPE_CHANGE_SAMPLES_MAX, TypeChange};
+use crate::catalog;
 use crate::coerce::CellProblem;
 use crate::error::DataError;
 use crate::keys::FieldKey;
@@ -24,7 +25,8 @@ const READ_CELLS: &str = "
 pub struct TypeChangePlan {
     /// Rows, archived ones included.
     pub rows: u64,
-    /// Rows without a value in the field, which stay so.
+    /// Rows without a value in the field, which stay so, and those with a blank text, which become so where
+    /// the new type has no blank.
     pub empty: u64,
     /// Cells that convert.
     pub convert: u64,
@@ -50,6 +52,11 @@ pub(super) async fn plan(change: &TypeChange) -> Result<TypeChangePlan, DataErro
     let (from, to) = change.checked()?;
     let register = &change.register;
     let types = register.data().types();
+    register
+        .transaction(async |tx| {
+            catalog::check_replacement(tx, register.tenant(), types, from.key, &to).await
+        })
+        .await?;
     let conversion = Conversion::new(from.clone(), detached(FieldKey(0), to, types), types);
     let (mut plan, mut after) = (TypeChangePlan::default(), Uuid::nil());
     loop {
@@ -83,7 +90,9 @@ impl TypeChangePlan {
             self.empty += 1;
             return;
         };
-        match conversion.convert(Some(before)).problem {
+        let converted = conversion.convert(Some(before));
+        match converted.problem {
+            None if converted.cell.is_none_or(|cell| cell.is_null()) => self.empty += 1,
             None => self.convert += 1,
             Some(problem) => {
                 self.fail += 1;

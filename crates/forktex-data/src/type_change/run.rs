@@ -13,7 +13,7 @@ use super::switch::{self, give_up};
 use super::{
     TYPE_CHANGE_BATCH_ROWS, TypeChangeError, TypeChangeId, TypeChangeReport, TypeChangeState,
 };
-use crate::catalog;
+use crate::catalog::{self, Unfinished};
 use crate::custom_type::TypeRegistry;
 use crate::error::DataError;
 use crate::index;
@@ -78,7 +78,11 @@ pub(super) async fn run_whole(
         let started = tenant
             .transaction(async |tx| store::lock(tx, tenant.org(), id).await)
             .await?;
-        index::settle_now(tenant, &[started.register]).await?;
+        let unfinished = Unfinished {
+            registers: vec![started.register],
+            recomputes: true,
+        };
+        index::settle_now(tenant, &unfinished).await?;
     }
     Ok(report)
 }
@@ -175,8 +179,7 @@ fn convert(
     if started.target.restores.is_none() {
         return conversion.convert(before);
     }
-    let kept = row.kept.as_ref().map(Option::as_ref);
-    conversion.restore(before, kept)
+    conversion.restore(before, &row.kept)
 }
 
 /// Counts the cells that do not convert, as they are now, and refuses to go on with them unless they
@@ -232,13 +235,11 @@ pub(super) async fn undo(
             }
         })
         .await?;
-    match back {
-        Some(back) => run_whole(tenant, back).await,
-        None => {
-            forget(tenant, Some(id)).await?;
-            report(tenant, id).await
-        }
+    if let Some(back) = back {
+        return run_whole(tenant, back).await;
     }
+    forget(tenant, Some(id)).await?;
+    report(tenant, id).await
 }
 
 /// Starts the change back, or finds the one that was started before.

@@ -144,7 +144,7 @@ pub(super) struct Started {
     pub(super) after: Option<Uuid>,
     pub(super) converted: u64,
     pub(super) failed: u64,
-    started_at: OffsetDateTime,
+    begun_at: OffsetDateTime,
     ended_at: Option<OffsetDateTime>,
 }
 
@@ -157,10 +157,19 @@ impl Started {
             to: self.target.definition,
             converted: self.converted,
             failed: self.failed,
-            started_at: self.started_at,
+            started_at: self.begun_at,
             ended_at: self.ended_at,
         }
     }
+}
+
+/// What a change that is undone has kept of a cell.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kept {
+    /// The row was not there.
+    Nothing,
+    /// The cell was as it says; absent for none.
+    Cell(Option<Json>),
 }
 
 /// A cell that is to be converted.
@@ -168,7 +177,7 @@ pub(super) struct Read {
     pub(super) id: Uuid,
     pub(super) before: Option<Json>,
     /// What the change that is undone has kept of it.
-    pub(super) kept: Option<Option<Json>>,
+    pub(super) kept: Kept,
 }
 
 /// A cell that was converted.
@@ -307,7 +316,11 @@ pub(super) async fn read_rows(
             Ok(Read {
                 id: row.try_get("id")?,
                 before: row.try_get("before")?,
-                kept: is_kept.then_some(kept),
+                kept: if is_kept {
+                    Kept::Cell(kept)
+                } else {
+                    Kept::Nothing
+                },
             })
         })
         .collect()
@@ -407,7 +420,7 @@ fn read(row: &sqlx::postgres::PgRow) -> Result<Started, DataError> {
         after: row.try_get("after_row")?,
         converted: converted.unsigned_abs(),
         failed: failed.unsigned_abs(),
-        started_at: row.try_get("started_at")?,
+        begun_at: row.try_get("started_at")?,
         ended_at: row.try_get("ended_at")?,
     })
 }

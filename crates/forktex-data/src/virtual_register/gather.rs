@@ -53,7 +53,7 @@ impl Reader<'_> {
                 if let Some(last) = &last
                     && push.compare(query, last, &row).is_gt()
                 {
-                    return Err(self.misordered(push));
+                    return Err(Self::misordered(push));
                 }
                 let is_shown = push.counts_all || memory::is_after(query, &row);
                 if is_shown && memory::matches(self.register, query, &row) {
@@ -146,7 +146,7 @@ impl Reader<'_> {
         })
     }
 
-    fn misordered(&self, push: &Push) -> VirtualError {
+    fn misordered(push: &Push) -> VirtualError {
         let fields = push.request.sort.iter().map(|key| key.field.as_str());
         VirtualError::Misordered {
             field: fields.collect::<Vec<_>>().join(", "),

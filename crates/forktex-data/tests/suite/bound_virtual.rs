@@ -393,7 +393,7 @@ impl Countries {
         match self.fault {
             Fault::Cell => row.set_json("size", json!("large")),
             Fault::Field => row.set("size", number).set("undeclared", 1),
-            _ if n % 4 == 0 => row.null("size"),
+            _ if n.is_multiple_of(4) => row.null("size"),
             _ => row.set("size", number % 7),
         }
     }

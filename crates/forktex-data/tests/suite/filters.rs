@@ -260,7 +260,7 @@ async fn what_does_not_fit_is_refused_with_its_place() {
         ),
         (json!({"not": {"field": "i", "eq": "1"}}), "/not/eq"),
         (json!({"field": "i", "in": [1, "two"]}), "/in/1"),
-        (json!({"field": "i", "eq": 1.5}), "/eq"),
+        (json!({"field": "i", "eq": true}), "/eq"),
         (json!({"field": "i", "eq": null}), "/eq"),
         (
             json!({"field": "day", "between": ["2026-01-01", "2026-02-30"]}),

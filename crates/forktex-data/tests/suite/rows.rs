@@ -556,7 +556,7 @@ async fn a_write_never_goes_by_an_old_definition() {
 }
 
 #[derive(Debug, PartialEq, serde::Deserialize, serde::Serialize)]
-struct Note {
+struct Written {
     name: String,
     count: i64,
     note: Option<String>,
@@ -566,7 +566,7 @@ struct Note {
 async fn a_row_comes_from_a_struct_and_becomes_one() {
     let world = World::create().await;
     let notes = notes(&world).await;
-    let note = Note {
+    let note = Written {
         name: "a".to_owned(),
         count: 3,
         note: None,
@@ -576,5 +576,5 @@ async fn a_row_comes_from_a_struct_and_becomes_one() {
         .create(Draft::from_serialize(&note).unwrap())
         .await
         .unwrap();
-    assert_eq!(row.decode::<Note>().unwrap(), note);
+    assert_eq!(row.decode::<Written>().unwrap(), note);
 }

@@ -162,11 +162,25 @@ async fn what_a_document_does_not_name_stays_unless_it_is_pruned() {
     let world = World::create().await;
     let tenant = world.tenant();
     tenant.apply(&everything()).await.unwrap();
-    let part = SchemaDocument::new().register(definition(
-        "invoices",
-        [FieldDefinition::text("extra_text")],
-    ));
-    let report = tenant.apply(&part).await.unwrap();
+    let part = || definition("invoices", [FieldDefinition::text("extra_text")]);
+    let report = tenant
+        .apply(&SchemaDocument::new().register(part()))
+        .dry_run()
+        .await
+        .unwrap();
+    assert_eq!(
+        report.changes.len(),
+        2,
+        "what a register is itself, the document says"
+    );
+    let was = tenant.register("invoices").await.unwrap().definition();
+    let mut part = part();
+    part.description.clone_from(&was.description);
+    part.keeps_history = was.keeps_history;
+    let report = tenant
+        .apply(&SchemaDocument::new().register(part))
+        .await
+        .unwrap();
     assert_eq!(report.changes.len(), 1, "{:?}", report.changes);
     let invoices = tenant.register("invoices").await.unwrap();
     assert!(invoices.field("net").is_some() && invoices.field("extra_text").is_some());

@@ -248,8 +248,8 @@ impl<'a> Context<'a> {
 pub(crate) fn write_test_on(writer: &mut SqlWriter, test: &Test, expression: &SqlExpression) {
     let SqlExpression { sql, form, .. } = expression;
     let one = |writer: &mut SqlWriter, word: &str| {
-        let text = test.operands.first().map(Value::canonical_text);
-        let operand = writer.bind_text(text.unwrap_or_default());
+        let first = test.operands.first().map(Value::canonical_text);
+        let operand = writer.bind_text(first.unwrap_or_default());
         writer.push(&format!("{sql} {word} {}", form.operand(&operand)));
     };
     match test.operator {
@@ -269,7 +269,12 @@ pub(crate) fn write_test_on(writer: &mut SqlWriter, test: &Test, expression: &Sq
             writer.push(&format!("{sql} BETWEEN {}", bounds.join(" AND ")));
         }
         Operator::In | Operator::NotIn => {
-            let texts = test.operands.iter().map(Value::canonical_text).collect();
+            let texts: Vec<String> = test.operands.iter().map(Value::canonical_text).collect();
+            // To differ from all of none, an empty one would do.
+            if test.operator == Operator::NotIn && texts.is_empty() {
+                writer.push(&format!("{sql} IS NOT NULL"));
+                return;
+            }
             let list = form.operands(&writer.bind(Bind::Texts(texts)));
             if test.operator == Operator::In {
                 writer.push(&format!("{sql} = ANY ({list})"));

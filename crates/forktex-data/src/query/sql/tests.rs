@@ -56,8 +56,11 @@ fn a_list_is_one_bound_value_whatever_its_length() {
     let (sql, binds) = written(Operator::In, &numbers, Form::Number);
     assert_eq!(sql, "x = ANY ($1::text[]::numeric[])");
     assert_eq!(binds, [Bind::Texts(vec!["1".to_owned(), "2".to_owned()])]);
-    let (sql, _) = written(Operator::NotIn, &[], Form::Text);
+    let (sql, _) = written(Operator::NotIn, &[Value::from("a")], Form::Text);
     assert_eq!(sql, "x <> ALL ($1::text[])");
+    // An empty cell differs from nothing, and is not there to differ.
+    let (sql, binds) = written(Operator::NotIn, &[], Form::Text);
+    assert_eq!((sql.as_str(), binds.len()), ("x IS NOT NULL", 0));
 }
 
 #[test]
