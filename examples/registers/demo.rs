@@ -189,10 +189,7 @@ async fn wall(north: Client, south: Client, ada: &str) -> Outcome {
         "and finds no row of the first in it",
     )?;
     let kept = north.get(ada).await?;
-    check(
-        kept.json()["rating"] == 5,
-        "which is as it was",
-    )
+    check(kept.json()["rating"] == 5, "which is as it was")
 }
 
 fn is(answer: &Answer, status: StatusCode, what: &str) -> Outcome {

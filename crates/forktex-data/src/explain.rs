@@ -70,8 +70,9 @@ impl fmt::Display for ExplainReason {
 pub(crate) fn warnings(source: &dyn RowSource, query: &CheckedQuery) -> Vec<ExplainWarning> {
     let mut found = Vec::new();
     visit(source, &query.filter, true, &mut found);
+    // The index on references of another system has only the rows that have one.
     if let Some(key) = query.sort.first()
-        && !has_index(source, key.column)
+        && (key.column == Column::ExternalRef || !has_index(source, key.column))
     {
         let why = not_ready(source, key.column).unwrap_or(ExplainReason::SortWithoutIndex);
         push(source, key.column, why, &mut found);
@@ -127,7 +128,13 @@ fn reason(source: &dyn RowSource, test: &Test) -> Option<ExplainReason> {
         let without = ExplainReason::FilterWithoutIndex;
         return Some(not_ready(source, test.column).unwrap_or(without));
     }
-    (!is_served(test.operator)).then_some(ExplainReason::OperatorNotServed)
+    let asks_for_none = matches!(
+        test.operator,
+        Operator::IsEmpty | Operator::IsNull | Operator::IsAbsent
+    );
+    let is_served =
+        is_served(test.operator) && !(test.column == Column::ExternalRef && asks_for_none);
+    (!is_served).then_some(ExplainReason::OperatorNotServed)
 }
 
 fn has_index(source: &dyn RowSource, column: Column) -> bool {
@@ -170,6 +177,15 @@ mod tests {
             .into_iter()
             .map(|warning| (warning.field, warning.why))
             .collect()
+    }
+
+    #[test]
+    fn the_index_on_references_of_another_system_has_no_rows_without_one() {
+        assert!(warned(&json!({"field": "external_ref", "eq": "a"})).is_empty());
+        assert_eq!(
+            warned(&json!({"field": "external_ref", "is_empty": true})),
+            one("external_ref", ExplainReason::OperatorNotServed)
+        );
     }
 
     fn one(field: &str, why: ExplainReason) -> Vec<(String, ExplainReason)> {

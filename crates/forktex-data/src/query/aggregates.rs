@@ -127,7 +127,12 @@ fn column(source: &dyn RowSource, aggregate: &CheckedAggregate) -> String {
         AggregateFunction::Count => format!("count({sql})::text"),
         AggregateFunction::Sum => format!("trim_scale(sum({sql}))::text"),
         AggregateFunction::Average => {
-            format!("trim_scale(round(avg({sql}), {AVERAGE_DIGITS}))::text")
+            // The server's own average has 16 digits in all; a quotient has as many after the point as
+            // its dividend.
+            format!(
+                "trim_scale(round((sum({sql}) + 0.00000000000000000000) \
+                 / nullif(count({sql}), 0), {AVERAGE_DIGITS}))::text"
+            )
         }
         AggregateFunction::Min | AggregateFunction::Max => {
             let word = aggregate.function.as_str();

@@ -257,15 +257,19 @@ impl Register {
     }
 
     /// The rows of a bound register are made by others: none can be kept from having a value twice, and
-    /// none has links.
+    /// none has links or entries in an index.
     fn refuse_on_bound(&self, step: &Step<'_>) -> Result<(), DataError> {
-        let (is_unique, is_reference) = match step {
+        let (is_unique, is_indexed, is_reference) = match step {
             Step::AddField(field) | Step::ChangeField(field) => {
-                (field.unique, field.field_type.is_reference())
+                (field.unique, field.indexed, field.field_type.is_reference())
             }
-            Step::Turn(_, Aspect::Unique, is_on) => (*is_on, false),
-            _ => (false, false),
+            Step::Turn(_, Aspect::Unique, is_on) => (*is_on, false, false),
+            Step::Turn(_, Aspect::Index, is_on) => (false, *is_on, false),
+            _ => (false, false, false),
         };
+        if is_indexed {
+            return self.require_stored("index a field");
+        }
         if is_unique {
             return self.require_stored("make a field unique");
         }

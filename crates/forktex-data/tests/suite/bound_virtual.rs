@@ -208,8 +208,18 @@ async fn a_table_is_extended_by_each_tenant_for_itself() {
     let world = World::create().await;
     shop(&world).await;
     let clients = bound(&world, clients().extended()).await;
+    for refused in [
+        FieldDefinition::integer("score").indexed(),
+        FieldDefinition::integer("score").unique(),
+    ] {
+        let refused = clients.add_field(refused).await.unwrap_err();
+        assert!(
+            matches!(refused, DataError::Unsupported { .. }),
+            "{refused:?}"
+        );
+    }
     let extended = clients
-        .add_field(FieldDefinition::integer("score").indexed())
+        .add_field(FieldDefinition::integer("score"))
         .await
         .unwrap();
     let extended = extended

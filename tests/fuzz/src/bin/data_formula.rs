@@ -26,9 +26,7 @@ fn cell(name: &str) -> Cell {
         Some(ValueKind::Integer) => Cell::Value(Value::Integer(i64::MIN)),
         Some(ValueKind::Text) => Cell::Value(Value::from("ä\u{1F600}a")),
         Some(ValueKind::Boolean) => Cell::Value(Value::from(is_last)),
-        Some(ValueKind::Decimal) if is_last => {
-            Cell::Value(Value::from(forktex_data::Decimal::MAX))
-        }
+        Some(ValueKind::Decimal) if is_last => Cell::Value(Value::from(forktex_data::Decimal::MAX)),
         _ if is_last => Cell::Null,
         _ => Cell::Absent,
     }
