@@ -79,10 +79,9 @@ async fn serve(data: &Data, is_demo: bool) -> Outcome {
         stop.cancel();
         played
     };
-    let (served, maintained, played) =
+    let (served, (), played) =
         tokio::join!(served.into_future(), service::maintain(data, &stop), played);
     played?;
-    maintained?;
     served?;
     Ok(())
 }

@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
+use forktex::data::Data;
 use forktex::data::http::RegistersRouter;
-use forktex::data::{Data, DataError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -51,13 +51,16 @@ fn tenant(parts: &Parts) -> Result<Uuid, Response> {
 }
 
 /// Works off, batch by batch, what the tenants' changes have left to do.
-pub(crate) async fn maintain(data: &Data, stop: &CancellationToken) -> Result<(), DataError> {
+pub(crate) async fn maintain(data: &Data, stop: &CancellationToken) {
     loop {
         for tenant in [NORTH, SOUTH] {
-            data.tenant(tenant).run_maintenance().await?;
+            // What fails, as while the database is away, is tried again.
+            if let Err(error) = data.tenant(tenant).run_maintenance().await {
+                tracing::error!(%error, %tenant, "maintenance failed");
+            }
         }
         tokio::select! {
-            () = stop.cancelled() => return Ok(()),
+            () = stop.cancelled() => return,
             () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
         }
     }

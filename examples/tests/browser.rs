@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! The page of the `uploads` example in a real browser: it uploads by itself, and tells how it went.
+//! The pages of `uploads` and `registers` in a real browser: each does by itself what a visitor would, and
+//! tells how it went.
 //!
-//! Without Chromium the test says so on one line and passes; CI installs it.
+//! Without Chromium a test says so on one line and passes; CI installs it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::io::Write as _;
@@ -21,21 +22,17 @@ const PAGE_MILLISECONDS: u32 = 30_000;
 #[tokio::test]
 async fn a_page_uploads_checks_and_downloads_in_chromium() {
     let Some(chromium) = chromium() else {
-        // Past the test harness, which shows nothing of a test that passes.
-        let line = "skipped: no chromium was found; install it, or set CHROMIUM_BIN to its folder";
-        writeln!(std::io::stderr(), "{line}").unwrap();
-        return;
+        return skipped();
     };
     let folder = Folder::create();
-    let (mut service, url) = start_service(&folder.path.join("files")).await;
+    let mut uploads = Command::new(env!("CARGO_BIN_EXE_uploads"));
+    uploads.arg(folder.path.join("files"));
+    let (mut service, url) = start(uploads).await;
     let page = open(&chromium, &folder.path, &format!("{url}/?auto")).await;
     service.kill().await.unwrap();
 
-    let outcome = page.split("<output id=\"outcome\"").nth(1);
-    let outcome = outcome.and_then(|rest| rest.split("</output>").next());
-    let outcome = outcome.unwrap_or_else(|| panic!("the page has no outcome:\n{page}"));
     assert_eq!(
-        outcome,
+        outcome(&page),
         " data-state=\"done\">uploaded a cat.png: 70 bytes of image/png; downloaded 70 bytes; \
          a page in disguise was refused"
     );
@@ -43,6 +40,45 @@ async fn a_page_uploads_checks_and_downloads_in_chromium() {
         page.contains("id=\"link\" href=\"http://127.0.0.1:"),
         "{page}"
     );
+}
+
+/// The row that was there before the field has it as well, empty.
+#[tokio::test]
+async fn a_field_that_is_added_is_seen_at_once_in_chromium() {
+    let Some(chromium) = chromium() else {
+        return skipped();
+    };
+    let folder = Folder::create();
+    let registers = Command::new(env!("CARGO_BIN_EXE_registers"));
+    let (mut service, url) = start(registers).await;
+    let page = open(&chromium, &folder.path, &format!("{url}/?auto")).await;
+    service.kill().await.unwrap();
+
+    assert_eq!(
+        outcome(&page),
+        " data-state=\"done\">name, age: Ada, , Bob, 42; a wrong value was refused"
+    );
+    let cell = " contenteditable=\"plaintext-only\"";
+    for part in [
+        "<th>name<small>text</small></th><th>age<small>integer</small></th>".to_owned(),
+        format!("<td{cell}>Ada</td><td{cell}></td>"),
+        format!("<td{cell}>Bob</td><td{cell}>42</td>"),
+    ] {
+        assert!(page.contains(&part), "{part} is not in:\n{page}");
+    }
+}
+
+/// Says so past the test harness, which shows nothing of a test that passes.
+fn skipped() {
+    let line = "skipped: no chromium was found; install it, or set CHROMIUM_BIN to its folder";
+    writeln!(std::io::stderr(), "{line}").unwrap();
+}
+
+/// The attributes and the text of what the page says of itself.
+fn outcome(page: &str) -> &str {
+    let outcome = page.split("<output id=\"outcome\"").nth(1);
+    let outcome = outcome.and_then(|rest| rest.split("</output>").next());
+    outcome.unwrap_or_else(|| panic!("the page has no outcome:\n{page}"))
 }
 
 /// The browser, where it is installed: the variable alone where it is set.
@@ -58,10 +94,9 @@ fn chromium() -> Option<PathBuf> {
     programs.into_iter().find(|program| program.is_file())
 }
 
-/// Starts the example, which ends with the handle.
-async fn start_service(files: &Path) -> (Child, String) {
-    let mut service = Command::new(env!("CARGO_BIN_EXE_uploads"))
-        .arg(files)
+/// Starts an example, which ends with the handle.
+async fn start(mut example: Command) -> (Child, String) {
+    let mut service = example
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)

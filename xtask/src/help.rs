@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::run;
 
 /// Each command, what it takes, and what it does.
-const COMMANDS: [(&str, &str, &str); 14] = [
+const COMMANDS: [(&str, &str, &str); 15] = [
     (
         "demo",
         "",
@@ -40,6 +40,11 @@ const COMMANDS: [(&str, &str, &str); 14] = [
         "fuzz",
         "[name] [seconds]",
         "throw mutated input at a reader of input from outside, or list them",
+    ),
+    (
+        "openapi",
+        "[..]",
+        "validate the OpenAPI document of the example `registers`, and fuzz the example by it",
     ),
     (
         "tidy",
@@ -82,7 +87,7 @@ pub(crate) fn print() {
         run::say(&format!("  {:<width$}  {does}", format!("{name} {takes}")));
     }
     run::say(
-        "\ndemo, test, ci, bench and chaos install Postgres and Redis on Debian as root; elsewhere they \
+        "\ndemo, test, ci, bench, chaos and openapi install Postgres and Redis on Debian as root; elsewhere they \
          say what to type.",
     );
 }

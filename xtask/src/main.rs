@@ -14,6 +14,7 @@ mod error;
 mod fuzz;
 mod help;
 mod license;
+mod openapi;
 mod run;
 mod services;
 mod sim;
@@ -61,6 +62,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Error> {
         "license-check" => license::check(&here, rest),
         "license-fix" => license::fix(&here, rest),
         "license-strip" => license::strip(&here, rest),
+        "openapi" => openapi::command(rest),
         "sim" => sim::command(rest),
         "test" => test::command(rest),
         "tidy" => tidy::command(rest),

@@ -6,7 +6,7 @@
 mod process_tree;
 
 use std::fs::{self, File};
-use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -53,6 +53,20 @@ pub(crate) struct Captured {
     pub(crate) output: String,
 }
 
+/// A program that goes on until this value is dropped.
+pub(crate) struct Served {
+    child: Child,
+    /// The first line that it printed. It must print no more than a pipe holds after it.
+    pub(crate) first_line: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = process_tree::kill(&mut self.child);
+    }
+}
+
 impl Task {
     /// Any program by name or path.
     pub(crate) fn program(name: &str, arguments: &[&str]) -> Self {
@@ -97,6 +111,12 @@ impl Task {
     /// Sets an environment variable.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Runs it in this folder.
+    pub(crate) fn folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
         self
     }
 
@@ -152,6 +172,31 @@ impl Task {
             success: status.is_some_and(|status| status.success()),
             output,
         })
+    }
+
+    /// Starts a program that goes on, and waits for its first line, in which it says where it is.
+    ///
+    /// # Errors
+    /// `NotStarted`, or `Failed` where it ends without a line.
+    pub(crate) fn serve(mut self) -> Result<Served, Error> {
+        let child = self.command.stdout(Stdio::piped()).spawn();
+        let mut child = child.map_err(not_started(&self.program))?;
+        let output = child.stdout.take();
+        let mut served = Served {
+            child,
+            first_line: String::new(),
+        };
+        if let Some(output) = output {
+            let read = io::BufReader::new(output).read_line(&mut served.first_line);
+            read.map_err(not_started(&self.program))?;
+        }
+        if served.first_line.is_empty() {
+            return Err(Error::Failed {
+                what: format!("`{}`", self.program),
+                code: 1,
+            });
+        }
+        Ok(served)
     }
 
     /// Standard output of a program that answers at once, or `None` where it is missing or fails.

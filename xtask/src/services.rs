@@ -25,7 +25,7 @@ pub(crate) enum Service {
     Redis,
     /// The pooler that forktex-db must work behind.
     PgBouncer,
-    /// The browser that drives the page of an example. The test of it passes without.
+    /// The browser that drives the pages of examples. Their tests pass without.
     Chromium,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum Service {
 pub(crate) const FOR_DEMO: [Service; 2] = [Service::Postgres, Service::Redis];
 /// What the tests need.
 pub(crate) const FOR_TESTS: [Service; 3] = [Service::Postgres, Service::Redis, Service::PgBouncer];
-/// What one test uses, which passes without and says so.
+/// What the tests of pages use, which pass without and say so.
 pub(crate) const FOR_THE_BROWSER_TEST: [Service; 1] = [Service::Chromium];
 /// What the benchmarks need.
 pub(crate) const FOR_BENCHMARKS: [Service; 3] =

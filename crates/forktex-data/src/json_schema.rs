@@ -23,7 +23,7 @@ pub(crate) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// Where a schema that stands by itself has that of any JSON.
 const JSON_HERE: &str = "#/$defs/json";
 
-pub(crate) use value::json_definition;
+pub(crate) use value::{NO_NUL, bound, json_definition, operand, or_null};
 
 /// Which rows a schema is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

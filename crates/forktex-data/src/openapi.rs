@@ -4,7 +4,9 @@
 //!
 //! It describes one tenant, as its registers are now: a field that is added is in the next document.
 
+mod definition;
 mod path;
+mod query;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -63,9 +65,10 @@ pub(crate) async fn document(tenant: &TenantData, base_path: &str) -> Result<Jso
 }
 
 fn write(registers: &[LoadedRegister], types: &TypeRegistry, base_path: &str) -> Json {
-    let (mut paths, mut schemas) = (path::of_all(), shared_schemas());
+    let (mut paths, mut schemas) = (path::of_all(), shared_schemas(types));
     for register in registers {
-        path::of_register(&mut paths, &register.name);
+        path::of_register(&mut paths, register);
+        query::of_register(&mut schemas, register);
         for (word, shape) in [
             ("row", Shape::Read),
             ("create", Shape::Create),
@@ -74,7 +77,6 @@ fn write(registers: &[LoadedRegister], types: &TypeRegistry, base_path: &str) ->
             let schema = json_schema::of_register(register, types, shape, JSON_HERE);
             schemas.insert(format!("{word}.{}", register.name), schema);
         }
-        schemas.insert(format!("page.{}", register.name), page(&register.name));
     }
     let url = if base_path.is_empty() { "/" } else { base_path };
     json!({
@@ -86,60 +88,8 @@ fn write(registers: &[LoadedRegister], types: &TypeRegistry, base_path: &str) ->
     })
 }
 
-/// What a query gives.
-fn page(register: &str) -> Json {
-    json!({
-        "type": "object",
-        "properties": {
-            "rows": {
-                "type": "array",
-                "items": { "$ref": format!("#/components/schemas/row.{register}") },
-            },
-            "next": { "type": ["string", "null"] },
-            "total": { "type": ["object", "null"] },
-            "facets": { "type": "object" },
-            "aggregates": { "type": "object" },
-            "groups": { "type": "array" },
-            "stale_fields": { "type": "array", "items": { "type": "string" } },
-        },
-        "required": ["rows", "next"],
-    })
-}
-
 /// Schemas that all registers share. Their names have no dot, and those of registers have one.
-fn shared_schemas() -> Map<String, Json> {
-    let texts = json!({ "type": "array", "items": { "type": "string" } });
-    let query = json!({
-        "type": "object",
-        "properties": {
-            "filter": { "type": ["object", "null"] },
-            "search": { "type": ["string", "null"] },
-            "fuzzy_search": { "type": ["string", "null"] },
-            "order_by": texts,
-            "fields": texts,
-            "facets": texts,
-            "aggregates": {
-                "type": "object",
-                "additionalProperties": {
-                    "type": "object",
-                    "properties": {
-                        "function": { "enum": ["count", "sum", "average", "min", "max"] },
-                        "field": { "type": ["string", "null"] },
-                    },
-                    "required": ["function"],
-                    "additionalProperties": false,
-                },
-            },
-            "group_by": texts,
-            "with_related": texts,
-            "archived": { "enum": ["exclude", "include", "only"] },
-            "count": { "enum": ["none", "estimated", "exact"] },
-            "page": { "type": ["integer", "null"], "minimum": 1 },
-            "size": { "type": ["integer", "null"], "minimum": 1, "maximum": 1000 },
-            "after": { "type": ["string", "null"] },
-        },
-        "additionalProperties": false,
-    });
+fn shared_schemas(types: &TypeRegistry) -> Map<String, Json> {
     let problem = json!({
         "type": "object",
         "properties": {
@@ -165,20 +115,22 @@ fn shared_schemas() -> Map<String, Json> {
         },
         "required": ["rows", "created", "updated", "failed", "problems"],
     });
-    [
+    let mut schemas = Map::new();
+    for (name, schema) in [
         ("json", json_schema::json_definition(JSON_HERE)),
-        ("query", query),
         ("problem", problem),
         ("import_report", report),
-    ]
-    .into_iter()
-    .map(|(name, schema)| (name.to_owned(), schema))
-    .collect()
+    ] {
+        schemas.insert(name.to_owned(), schema);
+    }
+    definition::add(&mut schemas, types);
+    schemas
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::check::tests::register;
 
     /// All references of a document.
     fn references(json: &Json, found: &mut Vec<String>) {
@@ -198,18 +150,13 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere_and_every_operation_has_a_name() {
-        let mut paths = path::of_all();
-        path::of_register(&mut paths, "invoices");
-        let document = json!({ "paths": paths, "components": { "schemas": shared_schemas() } });
+        let document = write(&[register()], &TypeRegistry::default(), "/api");
+        let schemas = document["components"]["schemas"].as_object().unwrap();
         let mut found = Vec::new();
         references(&document, &mut found);
         for reference in found {
             let name = reference.strip_prefix("#/components/schemas/").unwrap();
-            let is_shared = shared_schemas().contains_key(name);
-            let is_own = ["row", "create", "patch", "page"]
-                .iter()
-                .any(|word| name == format!("{word}.invoices"));
-            assert!(is_shared || is_own, "{reference}");
+            assert!(schemas.contains_key(name), "{reference}");
         }
         let mut names = Vec::new();
         for item in document["paths"].as_object().unwrap().values() {

@@ -60,12 +60,12 @@ pub(crate) fn check(
                 kind: column.kind(register),
             });
         }
-        if keys.iter().all(|key| key.column != column) {
-            keys.push(SortKey { column, direction });
-        }
         // Nothing after the id can make a difference.
-        if column == Column::Id {
-            break;
+        let decides = keys
+            .iter()
+            .all(|key| ![column, Column::Id].contains(&key.column));
+        if decides {
+            keys.push(SortKey { column, direction });
         }
     }
     Ok(keys)

@@ -55,7 +55,7 @@ pub(super) fn services(_: &Workspace) -> Result<Outcome, Error> {
     let mut notes = services::ensure(&services::FOR_TESTS)?;
     match services::ensure(&services::FOR_THE_BROWSER_TEST) {
         Ok(installed) => notes.extend(installed),
-        Err(missing) => notes.push(format!("the page of `uploads` is not tested: {missing}")),
+        Err(missing) => notes.push(format!("the pages of examples are not tested: {missing}")),
     }
     Ok(Outcome {
         notes,

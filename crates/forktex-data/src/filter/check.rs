@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use time::{OffsetDateTime, Time};
-use uuid::Uuid;
 
 use crate::capability::Capabilities;
 use crate::coerce::{coerce_operand, operand_from_value};
@@ -16,7 +15,7 @@ use crate::keys::RelationshipKey;
 use crate::operator::{OperandShape, Operator};
 use crate::query::{FilterProblem, QueryError};
 use crate::register::{Field, LoadedRegister, Side};
-use crate::value::{Value, ValueKind, parse_date, parse_instant};
+use crate::value::{Value, ValueKind, parse_date, parse_instant, parse_uuid};
 
 use super::json::{Path, check_bounds, complemented, one_object};
 use super::{Filter, Operand};
@@ -54,6 +53,12 @@ impl Column {
                 .position(|field| field.name() == name)
                 .map(Self::Field)
         })
+    }
+
+    /// All columns of a register: what every row has, and then its fields.
+    pub(crate) fn all(register: &LoadedRegister) -> impl Iterator<Item = Self> + use<> {
+        let system = SYSTEM.iter().map(|(_, column)| *column);
+        system.chain((0..register.fields.len()).map(Self::Field))
     }
 
     /// A known name that is like this one.
@@ -394,7 +399,7 @@ fn as_instant(operand: &Operand) -> Option<OffsetDateTime> {
 fn system_operand(kind: ValueKind, operand: &Operand) -> Option<Value> {
     match (kind, operand) {
         (ValueKind::Uuid, Operand::Value(Value::Uuid(uuid))) => Some(Value::Uuid(*uuid)),
-        (ValueKind::Uuid, other) => Uuid::try_parse(as_text(other)?).ok().map(Value::Uuid),
+        (ValueKind::Uuid, other) => parse_uuid(as_text(other)?).map(Value::Uuid),
         (ValueKind::Integer, Operand::Value(value)) => value.as_integer().map(Value::Integer),
         (ValueKind::Integer, Operand::Json(json)) => json.as_i64().map(Value::Integer),
         (ValueKind::Text, other) => as_text(other)

@@ -3,11 +3,15 @@
 //!
 //! What the JSON parser says of a body is reduced to the place: it may quote it.
 
+use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 
 use axum::body::Body;
 use futures_util::stream::{Stream, StreamExt as _};
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
 
@@ -30,6 +34,29 @@ pub(super) async fn json<T: DeserializeOwned>(body: Body, bytes_max: usize) -> R
         };
         Problem::malformed(format!("the body {what}, at line {line}, column {column}"))
     })
+}
+
+/// What is written as an object. Serde by itself takes a list of the members' values as well.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
 }
 
 /// A body as it comes, which ends with an error where it passes the limit.
@@ -92,6 +119,18 @@ mod tests {
         assert_eq!(read, [("a", "1 2 3"), ("b", ""), ("c", "%25"), ("d", "ä")]);
         assert!(members(Some("a=%f")).is_err() && members(Some("a=%ff")).is_err());
         assert!(members(None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_object_is_no_list() {
+        #[derive(Deserialize)]
+        struct Point {
+            x: u8,
+        }
+
+        let read = |text| serde_json::from_str::<Object<Point>>(text);
+        assert_eq!(read("{\"x\": 1}").unwrap().0.x, 1);
+        assert!(read("[1]").is_err() && read("null").is_err() && read("{}").is_err());
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use axum::extract::{Path, RawQuery, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body::Object;
 use super::target::Tenant;
 use super::{Problem, Served, body};
 use crate::capability::AggregateFunction;
@@ -34,7 +35,7 @@ struct Asked {
     order_by: Vec<String>,
     fields: Option<Vec<String>>,
     facets: Vec<String>,
-    aggregates: BTreeMap<String, AskedAggregate>,
+    aggregates: BTreeMap<String, Object<AskedAggregate>>,
     group_by: Vec<String>,
     with_related: Vec<String>,
     archived: Option<Archived>,
@@ -88,7 +89,7 @@ pub(super) async fn run(
     Path(register): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let asked: Asked = body::json(body, served.body_bytes_max).await?;
+    let Object(asked) = body::json(body, served.body_bytes_max).await?;
     answer(&tenant.register(&register).await?, asked).await
 }
 
@@ -127,7 +128,7 @@ fn query_of(register: &Register, asked: Asked) -> Result<RowQuery, Problem> {
     if let Some(fields) = asked.fields {
         query = query.fields(fields);
     }
-    for (name, aggregate) in asked.aggregates {
+    for (name, Object(aggregate)) in asked.aggregates {
         query = query.aggregate(aggregate.into_aggregate()?.named(name));
     }
     if let Some(archived) = asked.archived {
@@ -196,7 +197,7 @@ mod tests {
             asked
                 .aggregates
                 .into_values()
-                .all(|one| one.into_aggregate().is_ok())
+                .all(|Object(one)| one.into_aggregate().is_ok())
         );
     }
 }

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::body::Object;
 use super::target::Tenant;
 use super::{Problem, Served, body};
 use crate::field::FieldDefinition;
@@ -43,7 +44,8 @@ pub(super) async fn create(
     tenant: Tenant,
     body: Body,
 ) -> Result<(StatusCode, Json<Described>), Problem> {
-    let definition: RegisterDefinition = body::json(body, served.body_bytes_max).await?;
+    let Object(definition) =
+        body::json::<Object<RegisterDefinition>>(body, served.body_bytes_max).await?;
     let register = tenant.0.create_register(definition).await?;
     Ok((StatusCode::CREATED, Json(Described::from(&register))))
 }
@@ -62,7 +64,7 @@ pub(super) async fn add_field(
     Path(register): Path<String>,
     body: Body,
 ) -> Result<(StatusCode, Json<Described>), Problem> {
-    let field: FieldDefinition = body::json(body, served.body_bytes_max).await?;
+    let Object(field) = body::json::<Object<FieldDefinition>>(body, served.body_bytes_max).await?;
     let register = tenant.register(&register).await?;
     let register = register.add_field(field).await?;
     Ok((StatusCode::CREATED, Json(Described::from(&register))))

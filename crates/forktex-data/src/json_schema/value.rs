@@ -17,10 +17,13 @@ use crate::limits::REFERENCES_MAX;
 use crate::value::{ValueKind, date_text, instant_text};
 
 /// No NUL, which the database does not store.
-pub(super) const NO_NUL: &str = "^[^\\u0000]*$";
+pub(crate) const NO_NUL: &str = "^[^\\u0000]*$";
 
 /// The digits that a decimal may have in all, as it is written.
 const DECIMAL_DIGITS: usize = 28;
+
+/// A decimal, however many digits it has.
+const NUMERAL: &str = "^-?(0|[1-9][0-9]*)(\\.[0-9]+)?$";
 
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 
@@ -80,6 +83,33 @@ pub(super) fn of_kind(kind: ValueKind) -> Json {
     }
 }
 
+/// The schema of what a filter compares values of this kind with.
+pub(crate) fn operand(kind: ValueKind) -> Json {
+    match kind {
+        ValueKind::Text => json!({ "type": "string", "pattern": NO_NUL }),
+        ValueKind::Integer => json!({ "type": "number" }),
+        ValueKind::Decimal => json!({
+            "anyOf": [{ "type": "string", "pattern": NUMERAL }, { "type": "number" }],
+        }),
+        // A day stands for its beginning.
+        ValueKind::Datetime => json!({
+            "anyOf": [datetime(&DatetimeRules::default()), date(&DateRules::default())],
+        }),
+        ValueKind::Date => date(&DateRules::default()),
+        ValueKind::Uuid => uuid(),
+        ValueKind::Boolean | ValueKind::Json => of_kind(kind),
+    }
+}
+
+/// The schema of a bound in the definition of a field of this kind, which is a text.
+pub(crate) fn bound(kind: ValueKind) -> Json {
+    match kind {
+        ValueKind::Decimal => json!({ "type": "string", "pattern": NUMERAL }),
+        ValueKind::Datetime => datetime(&DatetimeRules::default()),
+        _ => date(&DateRules::default()),
+    }
+}
+
 /// The row, or the rows, that a reference points to.
 pub(super) fn reference(is_many: bool, is_required: bool) -> Json {
     let rows_max = if is_many { REFERENCES_MAX } else { 1 };
@@ -93,7 +123,7 @@ pub(super) fn reference(is_many: bool, is_required: bool) -> Json {
 }
 
 /// Takes null besides.
-pub(super) fn or_null(schema: &Json) -> Json {
+pub(crate) fn or_null(schema: &Json) -> Json {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
@@ -159,7 +189,7 @@ fn digits_in_all() -> String {
 
 fn decimal(rules: &DecimalRules) -> Json {
     let form = match rules.scale {
-        None => "^-?(0|[1-9][0-9]*)(\\.[0-9]+)?$".to_owned(),
+        None => NUMERAL.to_owned(),
         Some(scale) => {
             let scale = usize::try_from(scale).unwrap_or(DECIMAL_DIGITS);
             let more = (DECIMAL_DIGITS - 1).saturating_sub(scale);

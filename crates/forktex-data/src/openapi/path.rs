@@ -3,18 +3,26 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::definition::reference as shared;
+use super::query::{list_parameters, matched_by};
+use crate::register::LoadedRegister;
+
+/// The version of a row as an entity tag, or any version.
+const VERSION: &str = "^(\\*|\"[0-9]{1,18}\")$";
+
 /// Paths that are not about one register.
 pub(super) fn of_all() -> Map<String, Json> {
     let mut paths = Map::new();
     let object = json!({ "type": "object" });
+    let (all, described) = (shared("schema_document"), shared("described_register"));
     let create = with_body(
-        operation("create_register", "Creates a register", "201", &object),
-        &object,
+        operation("create_register", "Creates a register", "201", &described),
+        &shared("register_definition"),
     );
     paths.insert(
         "/registers".to_owned(),
         json!({
-            "get": operation("list_registers", "The definitions of all registers", "200", &object),
+            "get": operation("list_registers", "The definitions of all registers", "200", &all),
             "post": create,
         }),
     );
@@ -26,18 +34,21 @@ pub(super) fn of_all() -> Map<String, Json> {
 }
 
 /// The paths of one register.
-pub(super) fn of_register(paths: &mut Map<String, Json>, name: &str) {
+pub(super) fn of_register(paths: &mut Map<String, Json>, register: &LoadedRegister) {
+    let name = &register.name;
     let base = format!("/registers/{name}");
     let object = json!({ "type": "object" });
+    let described = shared("described_register");
     let (row, page) = (reference("row", name), reference("page", name));
     let (create, patch) = (reference("create", name), reference("patch", name));
     let id = |word: &str| format!("{word}_{name}");
     let mut insert = |path: &str, item: Json| paths.insert(format!("{base}{path}"), item);
 
-    let read = operation(&id("read_register"), "The definition", "200", &object);
+    let read = operation(&id("read_register"), "The definition", "200", &described);
     insert("", json!({ "get": read }));
-    let add = operation(&id("add_field"), "Adds a field", "201", &object);
-    insert("/fields", json!({ "post": with_body(add, &object) }));
+    let add = operation(&id("add_field"), "Adds a field", "201", &described);
+    let field = shared("field_definition");
+    insert("/fields", json!({ "post": with_body(add, &field) }));
     let schema = operation(
         &id("read_schema"),
         "The JSON Schema of a row",
@@ -47,7 +58,7 @@ pub(super) fn of_register(paths: &mut Map<String, Json>, name: &str) {
     insert("/schema.json", json!({ "get": schema }));
 
     let mut list = operation(&id("list_rows"), "Rows", "200", &page);
-    list["parameters"] = list_parameters();
+    list["parameters"] = list_parameters(register);
     let make = operation(&id("create_row"), "Creates a row", "201", &row);
     insert(
         "/rows",
@@ -59,7 +70,7 @@ pub(super) fn of_register(paths: &mut Map<String, Json>, name: &str) {
             "name": "If-Match",
             "in": "header",
             "description": "The version that the caller has read",
-            "schema": { "type": "string" },
+            "schema": { "type": "string", "pattern": VERSION },
         }]);
         operation
     };
@@ -89,7 +100,7 @@ pub(super) fn of_register(paths: &mut Map<String, Json>, name: &str) {
     }
 
     let query = operation(&id("query"), "Rows, facets and aggregates", "200", &page);
-    let asked = json!({ "$ref": "#/components/schemas/query" });
+    let asked = reference("query", name);
     insert("/query", json!({ "post": with_body(query, &asked) }));
     insert(
         "/export.csv",
@@ -100,7 +111,10 @@ pub(super) fn of_register(paths: &mut Map<String, Json>, name: &str) {
         "/export.json",
         json!({ "get": file(&id("export_json"), "application/json", &rows) }),
     );
-    insert("/import", json!({ "post": import(&id("import")) }));
+    insert(
+        "/import",
+        json!({ "post": import(&id("import"), &matched_by(register)) }),
+    );
 }
 
 fn reference(word: &str, register: &str) -> Json {
@@ -144,16 +158,15 @@ fn file(id: &str, content_type: &str, schema: &Json) -> Json {
     })
 }
 
-fn import(id: &str) -> Json {
-    let report = json!({ "$ref": "#/components/schemas/import_report" });
-    let mut import = operation(id, "Rows out of a file", "200", &report);
+fn import(id: &str, matched_by: &Json) -> Json {
+    let mut import = operation(id, "Rows out of a file", "200", &shared("import_report"));
     import["parameters"] = json!([
         query_parameter(
             "on_error",
             &json!({ "enum": ["stop", "skip", "quarantine"] })
         ),
         query_parameter("dry_run", &json!({ "type": "boolean" })),
-        query_parameter("match_by", &json!({ "type": "string" })),
+        query_parameter("match_by", matched_by),
     ]);
     import["requestBody"] = json!({
         "required": true,
@@ -178,7 +191,7 @@ fn refused() -> Json {
     json!({
         "description": "The request was refused, or failed",
         "content": {
-            "application/problem+json": { "schema": { "$ref": "#/components/schemas/problem" } },
+            "application/problem+json": { "schema": shared("problem") },
         },
     })
 }
@@ -190,25 +203,6 @@ fn id_parameter() -> Json {
         "required": true,
         "schema": { "type": "string", "format": "uuid" },
     }])
-}
-
-fn list_parameters() -> Json {
-    let text = json!({ "type": "string" });
-    let number = |maximum: u64| json!({ "type": "integer", "minimum": 1, "maximum": maximum });
-    json!([
-        query_parameter("filter", &text),
-        query_parameter("search", &text),
-        query_parameter("order_by", &text),
-        query_parameter("fields", &text),
-        query_parameter(
-            "archived",
-            &json!({ "enum": ["exclude", "include", "only"] })
-        ),
-        query_parameter("count", &json!({ "enum": ["none", "estimated", "exact"] })),
-        query_parameter("page", &number(100_000)),
-        query_parameter("size", &number(1_000)),
-        query_parameter("after", &text),
-    ])
 }
 
 fn query_parameter(name: &str, schema: &Json) -> Json {

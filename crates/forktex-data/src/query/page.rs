@@ -25,7 +25,8 @@ use crate::value::Value;
 
 use super::plan::{CheckedQuery, Window};
 use super::sql::{
-    Bind, CREATED_AT_IN_ID, Form, RowBase, RowSource, Selection, SqlExpression, SqlWriter,
+    Bind, CREATED_AT_IN_ID, Form, Lead, LeadChoice, RowBase, RowSource, Selection, SqlExpression,
+    SqlWriter, choose, lead_by,
 };
 
 /// The first hexadecimal digits of an id, with their dash, count milliseconds.
@@ -39,8 +40,24 @@ pub(super) struct Page {
     pub(super) schema_version: Option<i64>,
 }
 
-/// Reads a page: one statement, two where it crosses from rows with a value in the first sort key to
-/// rows without.
+/// What leads through the list: one short look at the indexes where that depends on how many rows have
+/// the values that are asked for.
+pub(super) async fn lead(
+    tx: &mut Transaction,
+    source: &dyn RowSource,
+    query: &CheckedQuery,
+) -> Result<Lead, DataError> {
+    match choose(source, query) {
+        LeadChoice::Known(lead) => Ok(lead),
+        LeadChoice::Counted(writer) => {
+            let row = writer.statement()?.fetch_one(tx.connection()).await?;
+            Ok(lead_by(row.try_get("rarest")?))
+        }
+    }
+}
+
+/// Reads a page: one statement beside that of the lead, two where it crosses from rows with a value in
+/// the first sort key to rows without.
 pub(super) async fn read(
     tx: &mut Transaction,
     source: &dyn RowSource,
@@ -54,12 +71,13 @@ pub(super) async fn read(
     };
     let mut found: Vec<PgRow> = Vec::new();
     let is_in_id = source.base().created_at == CREATED_AT_IN_ID;
+    let lead = lead(tx, source, query).await?;
     for region in regions(&query.window, &query.sort, is_in_id) {
         let limit = wanted - found.len();
         if limit == 0 {
             break;
         }
-        let statement = statement(source, query, region, limit).statement()?;
+        let statement = statement(source, query, lead, region, limit).statement()?;
         found.extend(statement.fetch_all(tx.connection()).await?);
     }
     let schema_version = match found.first() {
@@ -118,10 +136,11 @@ fn regions(window: &Window, sort: &[SortKey], is_in_id: bool) -> Vec<Region> {
 pub(super) fn statement(
     source: &dyn RowSource,
     query: &CheckedQuery,
+    lead: Lead,
     region: Region,
     limit: usize,
 ) -> SqlWriter {
-    let selection = Selection::sorted(source, query);
+    let selection = Selection::sorted(source, query, lead);
     let mut writer = SqlWriter::new("SELECT ");
     write_columns(&mut writer, &selection.base);
     writer.push(&format!(

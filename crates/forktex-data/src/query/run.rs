@@ -109,14 +109,21 @@ pub(super) async fn explain(query: &RowQuery) -> Result<Explanation, DataError> 
     let Some(source) = asked.sql_source()? else {
         return Ok(Explanation::default());
     };
-    let mut writer = SqlWriter::new("EXPLAIN ");
-    let size = EXPLAINED_ROWS as usize;
-    let statement = page::statement(source.as_ref(), &asked.query, page::Region::Whole, size + 1);
-    writer.append(statement);
-    let statement = writer.statement()?;
     let plan = asked
         .options()
         .transaction(async |tx| -> Result<Vec<String>, DataError> {
+            let (source, query) = (source.as_ref(), &asked.query);
+            let lead = page::lead(tx, source, query).await?;
+            let limit = EXPLAINED_ROWS as usize + 1;
+            let mut writer = SqlWriter::new("EXPLAIN ");
+            writer.append(page::statement(
+                source,
+                query,
+                lead,
+                page::Region::Whole,
+                limit,
+            ));
+            let statement = writer.statement()?;
             let lines = statement.fetch_all(tx.connection()).await?;
             let lines = lines.iter().map(|line| line.try_get::<String, _>(0));
             Ok(lines.collect::<Result<_, sqlx::Error>>()?)

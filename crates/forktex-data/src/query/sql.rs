@@ -6,6 +6,7 @@
 //! gives, which quotes its names.
 
 mod filter;
+mod lead;
 mod search;
 mod writer;
 
@@ -18,7 +19,8 @@ use crate::search::Search;
 use super::Archived;
 use super::plan::CheckedQuery;
 
-use filter::{Context, Join};
+use filter::{Context, Join, write_test_on};
+pub(crate) use lead::{Lead, LeadChoice, choose, lead_by};
 pub(crate) use writer::{Bind, SqlWriter};
 
 /// In [`RowBase::created_at`]: the instant is in the row's id, and is asked through it.
@@ -40,6 +42,11 @@ pub(crate) trait RowSource: Send + Sync {
 
     /// The side table that indexes a field, if it is ready: one entry for each row.
     fn entry(&self, field: usize) -> Option<Entry>;
+
+    /// Whether the base is the table of rows alone, under the alias `r`.
+    fn is_one_table(&self) -> bool {
+        false
+    }
 
     /// Whether a field is null, or absent: an expression that is never NULL.
     fn state(&self, field: usize, state: EmptyState) -> String;
@@ -167,33 +174,52 @@ pub(crate) struct Selection<'a> {
     pub(crate) source: &'a dyn RowSource,
     pub(crate) base: RowBase,
     joins: Vec<Join>,
+    lead: Lead,
     query: &'a CheckedQuery,
 }
 
 impl<'a> Selection<'a> {
-    /// For rows in the order of the query: the first key of the order is served by its index too.
-    pub(crate) fn sorted(source: &'a dyn RowSource, query: &'a CheckedQuery) -> Self {
-        Self::new(source, query, true)
+    /// For rows in the order of the query, by what leads through it.
+    pub(crate) fn sorted(source: &'a dyn RowSource, query: &'a CheckedQuery, lead: Lead) -> Self {
+        let first = query.sort.first().map(|key| key.column);
+        let joins = match lead {
+            Lead::Any | Lead::Sort => joins(source, &query.filter, first),
+            Lead::Filter => {
+                let mut joins = joins(source, &query.filter, None);
+                joins.retain(|join| join.is_by_value);
+                joins
+            }
+        };
+        Self {
+            source,
+            base: source.base(),
+            joins,
+            lead,
+            query,
+        }
     }
 
     /// For what has no order: counts and aggregates.
     pub(crate) fn unsorted(source: &'a dyn RowSource, query: &'a CheckedQuery) -> Self {
-        Self::new(source, query, false)
-    }
-
-    fn new(source: &'a dyn RowSource, query: &'a CheckedQuery, is_sorted: bool) -> Self {
-        let first = query.sort.first().filter(|_| is_sorted);
         Self {
             source,
             base: source.base(),
-            joins: joins(source, &query.filter, first.map(|key| key.column)),
+            joins: joins(source, &query.filter, None),
+            lead: Lead::Any,
             query,
         }
     }
 
     /// The value of a column to compare and sort by: that of a joined side table, where there is one.
     pub(crate) fn key(&self, column: Column) -> SqlExpression {
-        match self.joins.iter().find(|join| join.column == column) {
+        // Behind the lead, the side tables of others are out of sight.
+        let seen = if self.lead == Lead::Sort {
+            1
+        } else {
+            JOINS_MAX
+        };
+        let mut joins = self.joins.iter().take(seen);
+        match joins.find(|join| join.column == column) {
             Some(join) => join.expression(),
             None => key_expression(self.source, &self.base, column),
         }
@@ -226,11 +252,61 @@ impl<'a> Selection<'a> {
 
     /// `FROM .. WHERE ..`, for all that the query asks of rows.
     pub(crate) fn write(&self, writer: &mut SqlWriter) {
-        writer.push("\nFROM ").push(&self.base.from);
-        for join in &self.joins {
-            join.write(writer, &self.base.id);
+        match self.joins.split_first() {
+            Some((lead, others)) if self.lead == Lead::Sort => {
+                self.write_led(writer, lead, others);
+            }
+            _ => {
+                writer.push("\nFROM ").push(&self.base.from);
+                for join in &self.joins {
+                    join.write(writer, &self.base.id);
+                }
+                writer.push("\nWHERE ").push(&self.base.condition);
+                self.write_archived(writer);
+                let members = conjuncts(&self.query.filter);
+                self.write_conditions(writer, members);
+            }
         }
-        writer.push("\nWHERE ").push(&self.base.condition);
+    }
+
+    /// The entries of the lead, and for each of them its row, if that is asked for. `OFFSET 0` keeps the
+    /// inner part as it stands.
+    fn write_led(&self, writer: &mut SqlWriter, lead: &Join, others: &[Join]) {
+        let entry = lead.entry;
+        writer.push(&format!(
+            "\nFROM {} {}\nCROSS JOIN LATERAL (SELECT r.* FROM {}",
+            entry.table, lead.alias, self.base.from
+        ));
+        for join in others {
+            join.write(writer, &lead.row_id());
+        }
+        writer.push(&format!(
+            "\nWHERE {} AND {} = {}",
+            self.base.condition,
+            self.base.id,
+            lead.row_id()
+        ));
+        self.write_archived(writer);
+        let (of_lead, of_row): (Vec<_>, Vec<_>) = conjuncts(&self.query.filter)
+            .into_iter()
+            .partition(|member| {
+                matches!(member, CheckedFilter::Test(test)
+                    if test.column == lead.column && is_served(test.operator))
+            });
+        self.write_conditions(writer, of_row);
+        writer.push(&format!(
+            "\nOFFSET 0) r\nWHERE {}.field_key = {}",
+            lead.alias, entry.key
+        ));
+        for member in of_lead {
+            if let CheckedFilter::Test(test) = member {
+                writer.push("\n  AND ");
+                write_test_on(writer, test, &lead.expression());
+            }
+        }
+    }
+
+    fn write_archived(&self, writer: &mut SqlWriter) {
         match (&self.base.archived, self.query.archived) {
             (Some(archived), Archived::Exclude) => {
                 writer.push(" AND ").push(archived).push(" IS NULL");
@@ -243,8 +319,11 @@ impl<'a> Selection<'a> {
             }
             (_, Archived::Include) | (None, Archived::Exclude) => {}
         }
+    }
+
+    fn write_conditions(&self, writer: &mut SqlWriter, members: Vec<&CheckedFilter>) {
         let context = Context::new(self.source, &self.base, &self.joins);
-        for member in conjuncts(&self.query.filter) {
+        for member in members {
             writer.push("\n  AND ");
             context.write(writer, member);
         }
@@ -340,6 +419,11 @@ fn joins(source: &dyn RowSource, filter: &CheckedFilter, first: Option<Column>) 
         }
     }
     joins
+}
+
+/// Whether a column is a reference, whose links are found from either end.
+fn outgoing_link(source: &dyn RowSource, column: Column) -> bool {
+    column.is_reference(source.register())
 }
 
 pub(crate) fn entry(source: &dyn RowSource, column: Column) -> Option<Entry> {

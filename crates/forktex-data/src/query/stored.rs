@@ -111,6 +111,10 @@ impl RowSource for StoredSource<'_> {
         })
     }
 
+    fn is_one_table(&self) -> bool {
+        self.alias == "r"
+    }
+
     fn state(&self, field: usize, state: EmptyState) -> String {
         let alias = self.alias;
         let Some(field) = self.register.fields.get(field) else {

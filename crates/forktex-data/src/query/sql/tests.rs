@@ -154,9 +154,20 @@ fn conditions_that_all_must_hold_are_taken_one_by_one() {
 
 /// The statement of a list of the fixture register: `FROM` and all after it.
 fn listed(filter: &serde_json::Value, sort: Vec<SortKey>) -> String {
+    listed_by(Lead::Any, filter, sort)
+}
+
+fn listed_by(lead: Lead, filter: &serde_json::Value, sort: Vec<SortKey>) -> String {
     let register = check::tests::register();
     let source = StoredSource::new(&register);
-    let query = CheckedQuery {
+    let query = list(&register, filter, sort);
+    let mut writer = SqlWriter::default();
+    Selection::sorted(&source, &query, lead).write(&mut writer);
+    writer.text().to_owned()
+}
+
+fn list(register: &LoadedRegister, filter: &serde_json::Value, sort: Vec<SortKey>) -> CheckedQuery {
+    CheckedQuery {
         filter: check::tests::checked(filter).unwrap(),
         search: Search::None,
         sort,
@@ -172,15 +183,71 @@ fn listed(filter: &serde_json::Value, sort: Vec<SortKey>) -> String {
             after: None,
         },
         fingerprint: Fingerprint::new(
-            &register,
+            register,
             uuid::Uuid::nil(),
             &crate::filter::Filter::all(),
             &json!(null),
         ),
+    }
+}
+
+fn by_total() -> Vec<SortKey> {
+    vec![SortKey {
+        column: Column::Field(1),
+        direction: SortDirection::Ascending,
+    }]
+}
+
+#[test]
+fn the_order_leads_and_each_row_is_asked_for_the_rest() {
+    let filter = json!({"and": [
+        {"field": "total", "gt": 5},
+        {"field": "status", "eq": "paid"},
+    ]});
+    assert_eq!(
+        listed_by(Lead::Sort, &filter, by_total()),
+        "\nFROM forktex_data.value_number s1\
+         \nCROSS JOIN LATERAL (SELECT r.* FROM forktex_data.row r\
+         \nJOIN forktex_data.value_text s2 ON s2.field_key = 17 AND s2.row_id = s1.row_id\
+         \nWHERE r.register_key = 7 AND r.id = s1.row_id AND r.archived_at IS NULL\
+         \n  AND s2.value = $1::text\
+         \nOFFSET 0) r\
+         \nWHERE s1.field_key = 18\
+         \n  AND s1.sort_key > forktex_data.number_key($2::text::numeric)"
+    );
+}
+
+#[test]
+fn what_a_filter_finds_is_sorted_without_a_look_at_the_index_of_the_order() {
+    let filter = json!({"field": "status", "eq": "paid"});
+    let sql = listed_by(Lead::Filter, &filter, by_total());
+    assert!(sql.contains("JOIN forktex_data.value_text s1") && !sql.contains("value_number"));
+}
+
+#[test]
+fn what_leads_depends_on_how_many_rows_have_the_value() {
+    let register = check::tests::register();
+    let source = StoredSource::new(&register);
+    let chosen = |filter, sort| choose(&source, &list(&register, &filter, sort));
+    let all = json!({"field": "total", "gt": 5});
+    assert!(matches!(
+        chosen(all.clone(), by_total()),
+        LeadChoice::Known(Lead::Sort)
+    ));
+    assert!(matches!(
+        chosen(all, Vec::new()),
+        LeadChoice::Known(Lead::Any)
+    ));
+    let paid = json!({"field": "status", "eq": "paid"});
+    let LeadChoice::Counted(writer) = chosen(paid, by_total()) else {
+        panic!("the rows with the value are counted");
     };
-    let mut writer = SqlWriter::default();
-    Selection::sorted(&source, &query).write(&mut writer);
-    writer.text().to_owned()
+    assert_eq!(
+        writer.text(),
+        "SELECT least((SELECT count(*) FROM (SELECT 1 FROM forktex_data.value_text e \
+         WHERE e.field_key = 17 AND e.value = $1::text LIMIT 1000) some_rows)) AS rarest"
+    );
+    assert_eq!((lead_by(999), lead_by(1_000)), (Lead::Filter, Lead::Sort));
 }
 
 #[test]
