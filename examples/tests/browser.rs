@@ -71,7 +71,8 @@ async fn a_field_that_is_added_is_seen_at_once_in_chromium() {
 /// Says so past the test harness, which shows nothing of a test that passes.
 fn skipped() {
     let line = "skipped: no chromium was found; install it, or set CHROMIUM_BIN to its folder";
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    let mut errors = std::io::stderr();
+    writeln!(errors, "{line}").unwrap();
 }
 
 /// The attributes and the text of what the page says of itself.

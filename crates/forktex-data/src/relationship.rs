@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::field_name::is_system_name;
 use crate::keys::{RegisterKey, RelationshipKey};
 use crate::limits::NAME_CHARACTERS_MAX;
 use crate::relation_error::RelationError;
@@ -159,15 +160,20 @@ impl RelationshipDefinition {
     /// Checks all that can be told without the other register.
     pub(crate) fn check(&self, source: &str) -> Result<(), RelationError> {
         let refuse = |reason| RelationError::Definition {
-            relationship: self.name.clone(),
+            relationship: self.name.chars().take(100).collect(),
             reason,
         };
+        let inverse = self.inverse_name_for(source);
+        if is_system_name(&self.name) || is_system_name(&inverse) {
+            return Err(refuse(
+                "its names stand beside what every row has, so none can be called the same",
+            ));
+        }
         if !is_name(&self.name) {
             return Err(refuse(
                 "its name must have 1 to 63 characters of a to z, 0 to 9 and `_`, and begin with a letter",
             ));
         }
-        let inverse = self.inverse_name_for(source);
         if !is_name(&inverse) {
             return Err(refuse(
                 "its name at the target must have 1 to 63 characters of a to z, 0 to 9 and `_`, and begin \
@@ -330,6 +336,8 @@ mod tests {
             RelationshipDefinition::many_to_one("Client", "clients"),
             RelationshipDefinition::many_to_one("", "clients"),
             RelationshipDefinition::many_to_one("client", "clients").inverse("1x"),
+            RelationshipDefinition::many_to_one("id", "clients"),
+            RelationshipDefinition::many_to_one("client", "clients").inverse("version"),
             RelationshipDefinition::many_to_one("twin", "invoices").inverse("twin"),
             RelationshipDefinition::many_to_many("tags", "tags").on_delete(OnDelete::Cascade),
         ];

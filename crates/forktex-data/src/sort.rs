@@ -89,6 +89,22 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_after_the_id_decides_nothing_and_is_checked_all_the_same() {
+        let register = crate::filter::check::tests::register();
+        let order = |keys: &[&str]| {
+            let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+            check(&keys, &register)
+        };
+        let keys = order(&["-status", "id", "status", "total"]).unwrap();
+        let columns: Vec<Column> = keys.iter().map(|key| key.column).collect();
+        assert_eq!(columns, [Column::Field(0), Column::Id]);
+        assert!(matches!(
+            order(&["id", "statsu"]),
+            Err(QueryError::UnknownField { .. })
+        ));
+    }
+
+    #[test]
     fn ties_go_with_the_last_key() {
         let key = |direction| SortKey {
             column: Column::Version,

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::catalog::{self, Edit, Unfinished};
 use crate::data::Data;
 use crate::error::DataError;
+use crate::field_name::check_name;
 use crate::index;
 use crate::register::{LoadedRegister, Register, Source};
 use crate::schema::{
@@ -156,7 +157,12 @@ impl TenantData {
         }
         let loaded = self
             .read(async |tx| -> Result<LoadedRegister, DataError> {
-                match catalog::load::by_name(tx, self.org, name).await? {
+                // No register is called so; and a NUL would be refused by the server.
+                let found = match check_name(name) {
+                    Ok(()) => catalog::load::by_name(tx, self.org, name).await?,
+                    Err(_) => None,
+                };
+                match found {
                     Some(loaded) => Ok(loaded),
                     None => Err(self.missing(tx, name).await?),
                 }

@@ -109,7 +109,11 @@ fn check_text(definition: &FieldDefinition, rules: &TextRules) -> Checked {
     if rules.length_min.is_some_and(|min| min > length_max) {
         return Err(DefinitionProblem::EmptyRange { what: "length" });
     }
-    match rules.pattern.as_ref().and_then(Pattern::fault) {
+    let pattern = rules.pattern.as_ref();
+    if pattern.is_some_and(|pattern| pattern.as_str().contains('\0')) {
+        return Err(DefinitionProblem::NulCharacter { what: "pattern" });
+    }
+    match pattern.and_then(Pattern::fault) {
         None => Ok(()),
         Some(reason) => Err(DefinitionProblem::Pattern {
             reason: reason.to_owned(),
@@ -174,6 +178,9 @@ fn check_rollup(aggregate: &Rollup) -> Checked {
 }
 
 fn check_expression(expression: &str) -> Checked {
+    if expression.contains('\0') {
+        return Err(DefinitionProblem::NulCharacter { what: "expression" });
+    }
     let length = expression.chars().count();
     if expression.trim().is_empty() {
         return Err(DefinitionProblem::EmptyFormula);

@@ -33,7 +33,7 @@ pub enum DefinitionProblem {
     /// A text for people has a character that cannot be stored.
     #[error("its {what} has a NUL character")]
     NulCharacter {
-        /// `label` or `description`.
+        /// `label`, `description`, `pattern` or `expression`.
         what: &'static str,
     },
     /// A bound is a day that no value can be.

@@ -147,6 +147,16 @@ fn words_for_people_are_bounded() {
             what: "description",
         },
     );
+    let pattern = FieldDefinition::text("a").pattern("a\0");
+    refused(
+        &pattern,
+        &DefinitionProblem::NulCharacter { what: "pattern" },
+    );
+    let formula = FieldDefinition::formula("a", "'\0'");
+    refused(
+        &formula,
+        &DefinitionProblem::NulCharacter { what: "expression" },
+    );
 }
 
 #[test]

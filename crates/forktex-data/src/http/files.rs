@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use super::target::Tenant;
+use super::target::{Path, Tenant};
 use super::{Problem, Served, body};
 use crate::export::ExportFormat;
 use crate::import::{ImportFormat, ImportReport, OnError};

@@ -5,6 +5,7 @@
 //! that.
 
 use std::borrow::Cow;
+use std::error::Error as _;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,6 +15,7 @@ use serde_json::{Value as Json, json};
 use crate::error::{DataError, DataErrorKind};
 use crate::import::ImportError;
 use crate::query::QueryError;
+use crate::row::RowId;
 
 /// A request that was refused. It holds no values of rows.
 #[derive(Debug)]
@@ -49,6 +51,17 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
     }
 
+    /// Why a row was not written, of which `row` names the one in the path. Another row that is not there is
+    /// one that the body refers to: then the path is right, and the body wrong.
+    pub(super) fn of_write(error: DataError, row: Option<RowId>) -> Self {
+        let is_reference = matches!(&error, DataError::RowNotFound { id, .. } if Some(*id) != row);
+        let mut problem = Self::from(error);
+        if is_reference {
+            (problem.status, problem.code) = (StatusCode::UNPROCESSABLE_ENTITY, "invalid");
+        }
+        problem
+    }
+
     fn with(mut self, name: &'static str, value: Json) -> Self {
         self.more = Some(Box::new((name, value)));
         self
@@ -75,7 +88,7 @@ impl From<DataError> for Problem {
                 return Self::ours(&error, StatusCode::INTERNAL_SERVER_ERROR);
             }
         };
-        let problem = Self::new(status, code, error.to_string());
+        let problem = Self::new(status, code, told(&error));
         match &error {
             DataError::Row { problems, .. } => {
                 problem.with("errors", serde_json::to_value(problems).unwrap_or_default())
@@ -95,6 +108,20 @@ impl From<DataError> for Problem {
             _ => problem,
         }
     }
+}
+
+/// What went wrong. Of a definition, what is wrong with it stands in the cause.
+fn told(error: &DataError) -> String {
+    let mut text = error.to_string();
+    if let DataError::Schema(_) = error {
+        let mut cause = error.source();
+        while let Some(source) = cause {
+            text.push_str(": ");
+            text.push_str(&source.to_string());
+            cause = source.source();
+        }
+    }
+    text
 }
 
 impl From<QueryError> for Problem {
@@ -135,5 +162,43 @@ impl IntoResponse for Problem {
             .headers_mut()
             .insert(header::CONTENT_TYPE, content_type);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_row_that_a_body_refers_to_is_a_fault_of_the_body() {
+        let (named, other) = (
+            RowId::from(Uuid::from_u128(1)),
+            RowId::from(Uuid::from_u128(2)),
+        );
+        let missing = |id| DataError::RowNotFound {
+            register: "clients".to_owned(),
+            id,
+        };
+        let status = |id, row| Problem::of_write(missing(id), row).status();
+        assert_eq!(status(named, Some(named)), StatusCode::NOT_FOUND);
+        assert_eq!(status(other, Some(named)), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(status(other, None), StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_definition_is_told() {
+        let field = crate::field::FieldDefinition::text("1");
+        let fault = field.check(&crate::custom_type::TypeRegistry::default());
+        let error = crate::schema::SchemaError::Definition {
+            register: "clients".to_owned(),
+            source: Box::new(fault.unwrap_err()),
+        };
+        let problem = Problem::from(DataError::from(error));
+        assert!(
+            problem.detail.contains("a name begins with a to z"),
+            "{problem:?}"
+        );
     }
 }

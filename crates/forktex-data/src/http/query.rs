@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::Object;
-use super::target::Tenant;
+use super::target::{Path, Tenant};
 use super::{Problem, Served, body};
 use crate::capability::AggregateFunction;
 use crate::cursor::Cursor;
@@ -71,7 +71,8 @@ pub(super) async fn list(
             "count" => asked.count = Some(word_of(&value, "count")?),
             "page" => asked.page = Some(number_of(&value, "page")?),
             "size" => asked.size = Some(number_of(&value, "size")?),
-            "after" => asked.after = Some(value),
+            // A form sends the parameters that it has no value for as well.
+            "after" => asked.after = Some(value).filter(|cursor| !cursor.is_empty()),
             _ => {
                 return Err(Problem::malformed(
                     "the query string takes filter, search, order_by, fields, archived, count, page, \

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::body::Object;
-use super::target::Tenant;
+use super::target::{Path, Tenant};
 use super::{Problem, Served, body};
 use crate::field::FieldDefinition;
 use crate::openapi;

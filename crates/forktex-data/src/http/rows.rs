@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use super::target::{Tenant, expected_version, row_id};
+use super::target::{Path, Tenant, expected_version, row_id};
 use super::{Problem, Served, body};
 use crate::draft::Draft;
 use crate::row::Row;
@@ -23,7 +23,8 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let draft = draft(&served, body).await?;
     let register = tenant.register(&register).await?;
-    let row = register.rows().create(draft).await?;
+    let row = register.rows().create(draft).await;
+    let row = row.map_err(|error| Problem::of_write(error, None))?;
     Ok(answer(StatusCode::CREATED, &row))
 }
 
@@ -50,7 +51,9 @@ pub(super) async fn patch(
     if let Some(version) = version {
         change = change.expect_version(version);
     }
-    Ok(answer(StatusCode::OK, &change.await?))
+    let row = change.await;
+    let row = row.map_err(|error| Problem::of_write(error, Some(id)))?;
+    Ok(answer(StatusCode::OK, &row))
 }
 
 pub(super) async fn replace(
@@ -67,7 +70,9 @@ pub(super) async fn replace(
     if let Some(version) = version {
         change = change.expect_version(version);
     }
-    Ok(answer(StatusCode::OK, &change.await?))
+    let row = change.await;
+    let row = row.map_err(|error| Problem::of_write(error, Some(id)))?;
+    Ok(answer(StatusCode::OK, &row))
 }
 
 pub(super) async fn delete(

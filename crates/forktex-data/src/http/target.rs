@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
 use axum::response::Response;
+use serde::de::DeserializeOwned;
 
 use super::Served;
 use super::problem::Problem;
@@ -35,6 +36,26 @@ impl FromRequestParts<Arc<Served>> for Tenant {
             Some(actor) => tenant.acting_as(actor),
             None => tenant,
         }))
+    }
+}
+
+/// What a path names; a path that cannot be read is a problem like any other.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Served>> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        served: &Arc<Served>,
+    ) -> Result<Self, Self::Rejection> {
+        let read = axum::extract::Path::from_request_parts(parts, served).await;
+        match read {
+            Ok(axum::extract::Path(named)) => Ok(Self(named)),
+            Err(_) => Err(Problem::malformed(
+                "the path is not encoded as it should be",
+            )),
+        }
     }
 }
 

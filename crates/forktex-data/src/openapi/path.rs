@@ -58,8 +58,11 @@ pub(super) fn of_register(paths: &mut Map<String, Json>, register: &LoadedRegist
     insert("/schema.json", json!({ "get": schema }));
 
     let mut list = operation(&id("list_rows"), "Rows", "200", &page);
+    list["responses"]["414"] =
+        json!({ "description": "The server takes no URL so long: use `query`" });
     list["parameters"] = list_parameters(register);
-    let make = operation(&id("create_row"), "Creates a row", "201", &row);
+    let mut make = operation(&id("create_row"), "Creates a row", "201", &row);
+    make["responses"]["201"]["links"] = links(name);
     insert(
         "/rows",
         json!({ "get": list, "post": with_body(make, &create) }),
@@ -113,8 +116,22 @@ pub(super) fn of_register(paths: &mut Map<String, Json>, register: &LoadedRegist
     );
     insert(
         "/import",
-        json!({ "post": import(&id("import"), &matched_by(register)) }),
+        json!({ "post": import(&id("import"), &create, &matched_by(register)) }),
     );
+}
+
+/// What can be done with a row that was created, by its id.
+fn links(register: &str) -> Json {
+    let words = ["read", "patch", "replace", "delete", "archive", "restore"];
+    let link = |word| {
+        let operation = format!("{word}_row_{register}");
+        let link = json!({
+            "operationId": operation,
+            "parameters": { "id": "$response.body#/id" },
+        });
+        (format!("{word}_row"), link)
+    };
+    words.into_iter().map(link).collect::<Map<_, _>>().into()
 }
 
 fn reference(word: &str, register: &str) -> Json {
@@ -158,7 +175,7 @@ fn file(id: &str, content_type: &str, schema: &Json) -> Json {
     })
 }
 
-fn import(id: &str, matched_by: &Json) -> Json {
+fn import(id: &str, row: &Json, matched_by: &Json) -> Json {
     let mut import = operation(id, "Rows out of a file", "200", &shared("import_report"));
     import["parameters"] = json!([
         query_parameter(
@@ -172,7 +189,12 @@ fn import(id: &str, matched_by: &Json) -> Json {
         "required": true,
         "content": {
             "text/csv": { "schema": { "type": "string" } },
-            "application/json": { "schema": { "type": "array", "items": { "type": "object" } } },
+            "application/json": {
+                "schema": { "type": ["array", "object"], "items": { "anyOf": [row, {
+                    "type": "object",
+                    "description": "What is no row of the register is told in the report",
+                }] } },
+            },
             "application/jsonl": { "schema": { "type": "string" } },
         },
     });

@@ -159,8 +159,15 @@ impl RegisterDefinition {
         self
     }
 
-    /// Refuses at once what is too large to look at, or says one thing twice.
+    /// Refuses at once what is too large to look at, cannot be stored, or says one thing twice.
     pub(crate) fn check_size(&self) -> Result<(), DataError> {
+        let words = [("label", &self.label), ("description", &self.description)];
+        for (what, text) in words {
+            if text.as_ref().is_some_and(|text| text.contains('\0')) {
+                let register = self.name.chars().take(100).collect();
+                return Err(SchemaError::NulCharacter { register, what }.into());
+            }
+        }
         limit("fields of one register", self.fields.len(), FIELDS_MAX)?;
         limit(
             "relationships of one register",
@@ -211,6 +218,20 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn words_that_cannot_be_stored_are_refused_before_anything_is_written() {
+        for register in [
+            RegisterDefinition::new("a").label("\0"),
+            RegisterDefinition::new("a").description("b\0c"),
+        ] {
+            let document = SchemaDocument::new().register(register);
+            assert!(matches!(
+                document.check_size(),
+                Err(DataError::Schema(SchemaError::NulCharacter { .. }))
+            ));
+        }
     }
 
     #[test]

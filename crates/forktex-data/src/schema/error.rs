@@ -48,6 +48,15 @@ pub enum SchemaError {
         max: usize,
     },
 
+    /// A label or a description cannot be stored.
+    #[error("the {what} of register `{register}` has a NUL character")]
+    NulCharacter {
+        /// The register.
+        register: String,
+        /// `label` or `description`.
+        what: &'static str,
+    },
+
     /// A relationship leads to a register that the tenant does not have.
     #[error(
         "relationship `{relationship}` of register `{register}` leads to `{target}`, which is no stored \

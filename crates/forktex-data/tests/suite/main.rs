@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod bad_input;
-mod bound_virtual;
+mod bound;
 mod cascades;
 mod cursors;
 mod filters;
@@ -17,3 +17,4 @@ mod schema;
 mod tenant_walls;
 mod type_change;
 mod unique_and_index;
+mod virtual_registers;

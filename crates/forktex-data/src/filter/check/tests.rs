@@ -95,6 +95,16 @@ fn operands_are_read_by_the_kind_of_the_field() {
 }
 
 #[test]
+fn an_id_is_written_in_one_form() {
+    let dashed = "0198c5c0-7c00-7000-8000-000000000001";
+    assert!(checked(&json!({"field": "id", "eq": dashed})).is_ok());
+    let bare = dashed.replace('-', "");
+    for text in [bare, format!("{{{dashed}}}"), format!("urn:uuid:{dashed}")] {
+        assert_eq!(fault(&json!({"field": "id", "eq": text})).0, "/eq");
+    }
+}
+
+#[test]
 fn a_fault_is_told_with_its_path() {
     for (json, path) in [
         (json!({"field": "statsu", "eq": "paid"}), "/field"),
