@@ -23,6 +23,7 @@ pub(crate) const OUTSIDE: [&str; 3] = [
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
     /// From the root of the workspace.
     pub(crate) manifest: PathBuf,
     /// Whether it may go to a registry.
@@ -111,6 +112,7 @@ fn package(value: &Value, root: &Path) -> Package {
     });
     Package {
         name: text_of(value, "name"),
+        version: text_of(value, "version"),
         manifest: manifest
             .strip_prefix(root)
             .map(Path::to_path_buf)

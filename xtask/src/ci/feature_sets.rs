@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The feature sets that each package which users get must compile with: none, and each alone. All at once
-//! are what the stage before checks, in one go for all packages.
+//! are what `clippy` checks, in one go for all packages.
 
 use crate::workspace::Package;
 
@@ -39,9 +39,6 @@ fn of_package(package: &Package) -> Vec<FeatureSet> {
         .iter()
         .filter(|(name, enables)| name != "default" || !enables.is_empty());
     let features: Vec<&(String, Vec<String>)> = features.collect();
-    if features.is_empty() {
-        return Vec::new();
-    }
     // So is one that is alone, and one that turns all others on.
     let is_all = |name: &String, enables: &[String]| {
         let mut others = features.iter().filter(|(other, _)| other != name);
@@ -86,6 +83,7 @@ mod tests {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         Package {
             name: "a".to_owned(),
+            version: "0.1.0".to_owned(),
             manifest: "Cargo.toml".into(),
             publishable: true,
             features: features
@@ -109,6 +107,12 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_features_is_checked_once() {
+        assert_eq!(selections(&[]), [Selection::None]);
+        assert_eq!(selections(&[("default", &[])]), [Selection::None]);
+    }
+
+    #[test]
     fn none_and_each_alone() {
         assert_eq!(
             selections(&[("default", &[]), ("x", &[]), ("y", &[])]),
@@ -122,8 +126,6 @@ mod tests {
 
     #[test]
     fn nothing_is_compiled_twice() {
-        assert_eq!(selections(&[]), []);
-        assert_eq!(selections(&[("default", &[])]), []);
         assert_eq!(selections(&[("x", &[])]), [Selection::None]);
         assert_eq!(
             selections(&[("full", &["x", "y"]), ("x", &[]), ("y", &[])]),

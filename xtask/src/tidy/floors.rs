@@ -230,6 +230,7 @@ mod tests {
             });
         Package {
             name: name.to_owned(),
+            version: "0.1.0".to_owned(),
             manifest: "Cargo.toml".into(),
             publishable: true,
             features: Vec::new(),
