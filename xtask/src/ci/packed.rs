@@ -11,6 +11,21 @@ use crate::workspace::{self, Package, Workspace};
 
 use super::stages;
 
+/// A service that has turned on what the driver's macros turn on, for their traits have more methods then;
+/// without the macros themselves, whose making takes longer than all else here.
+const BESIDE: &str = r#"[package]
+name = "beside"
+edition = "2024"
+
+[dependencies]
+forktex-db = "*"
+sqlx-core = { version = "*", default-features = false, features = ["offline"] }
+sqlx-postgres = { version = "*", default-features = false, features = ["offline"] }
+"#;
+
+/// What cargo calls the service.
+pub(super) const BESIDE_PACKAGE: &str = "beside";
+
 /// A workspace of their own, in which they depend on each other.
 pub(super) struct Packed {
     folder: PathBuf,
@@ -45,11 +60,12 @@ impl Packed {
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder).map_err(Error::file(&self.folder))?;
         }
-        fs::create_dir_all(&self.folder).map_err(Error::file(&self.folder))?;
         self.write("Cargo.toml", manifest(&published).as_bytes())?;
         // The versions of everything else are ours.
         let lock = fs::read("Cargo.lock").map_err(Error::file("Cargo.lock"))?;
         self.write("Cargo.lock", &lock)?;
+        self.write("beside/Cargo.toml", BESIDE.as_bytes())?;
+        self.write("beside/src/lib.rs", b"")?;
         let archives = stages::checks_folder(workspace).join("package");
         for package in &published {
             let archive = archives.join(format!("{}.crate", folder_of(package)));
@@ -65,17 +81,27 @@ impl Packed {
         Ok(packed)
     }
 
-    /// Checks one package with a set of its features and without the others' tests; what a set leaves
-    /// unused is an error. The flags of our own workspace do not reach it.
-    pub(super) fn check(&self, workspace: &Workspace, arguments: &[String]) -> Task {
-        let task = stages::check(Task::cargo(&["check"]), workspace);
-        task.arguments(arguments)
+    /// Checks what the arguments select, and that alone; what a set of features leaves unused is an error.
+    /// The flags of our own workspace do not reach it.
+    ///
+    /// # Errors
+    /// `NotStarted` or `File`.
+    pub(super) fn check(
+        &self,
+        workspace: &Workspace,
+        arguments: &[String],
+    ) -> Result<Captured, Error> {
+        stages::check(Task::cargo(&["check"]), workspace)
+            .arguments(arguments)
             .variable("RUSTFLAGS", "-D warnings")
             .folder(&self.folder)
+            .capture("features")
     }
 
     fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
         let path = self.folder.join(name);
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(Error::file(folder))?;
         fs::write(&path, content).map_err(Error::file(&path))
     }
 }
@@ -97,7 +123,7 @@ fn manifest(packages: &[&Package]) -> String {
         format!("{} = {{ path = {folder:?} }}\n", package.name)
     });
     format!(
-        "[workspace]\nresolver = \"3\"\nmembers = [{}]\n\n[patch.crates-io]\n{}",
+        "[workspace]\nresolver = \"3\"\nmembers = [{}, \"beside\"]\n\n[patch.crates-io]\n{}",
         folders.join(", "),
         neighbours.collect::<String>()
     )
@@ -125,7 +151,7 @@ mod tests {
         let (a, b) = (package("a"), package("b"));
         assert_eq!(
             manifest(&[&a, &b]),
-            "[workspace]\nresolver = \"3\"\nmembers = [\"a-0.1.0\", \"b-0.1.0\"]\n\n\
+            "[workspace]\nresolver = \"3\"\nmembers = [\"a-0.1.0\", \"b-0.1.0\", \"beside\"]\n\n\
              [patch.crates-io]\na = { path = \"a-0.1.0\" }\nb = { path = \"b-0.1.0\" }\n"
         );
     }

@@ -15,8 +15,8 @@ use crate::{audit, chaos, demo, docs, license, services, sim, tidy};
 
 use super::Outcome;
 use super::counts::Counts;
-use super::feature_sets;
-use super::packed::Packed;
+use super::feature_sets::{self, Round};
+use super::packed::{self, Packed};
 
 /// A short round takes some ten seconds; if one hangs, something is stuck.
 const CHAOS_LIMIT: Duration = Duration::from_mins(5);
@@ -98,23 +98,22 @@ pub(super) fn package(workspace: &Workspace) -> Result<Outcome, Error> {
     Packed::of(workspace).lay_out(workspace).map(Outcome::from)
 }
 
-/// Each set for itself, on the packages as they were packed.
+/// Round by round, on the packages as they were packed, and then beside what a service turns on.
 pub(super) fn features(workspace: &Workspace) -> Result<Outcome, Error> {
     let packed = Packed::of(workspace);
-    let sets = feature_sets::of(&workspace.packages);
-    let mut faults = Vec::new();
-    for set in &sets {
-        let arguments = set.arguments();
-        let captured = packed.check(workspace, &arguments).capture("features")?;
+    let rounds = feature_sets::rounds(&workspace.packages);
+    let beside = ["--package", packed::BESIDE_PACKAGE].map(str::to_owned);
+    let rounds = rounds.iter().map(Round::arguments).chain([beside.into()]);
+    let (mut checked, mut faults) = (0, Vec::new());
+    for arguments in rounds {
+        let captured = packed.check(workspace, &arguments)?;
+        checked += 1;
         if !captured.success {
-            faults.push(format!(
-                "with {}:\n{}",
-                arguments.join(" "),
-                captured.output
-            ));
+            let asked = arguments.join(" ");
+            faults.push(format!("with {asked}:\n{}", captured.output));
         }
     }
-    let notes = vec![format!("{} feature sets", sets.len())];
+    let notes = vec![format!("{checked} rounds of feature sets")];
     Ok(Outcome {
         notes,
         ..listed(&faults)
