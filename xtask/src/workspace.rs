@@ -35,9 +35,15 @@ pub(crate) struct Package {
 }
 
 /// What a package depends on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
+    /// What it asks for, as in a manifest.
+    pub(crate) version: String,
+    pub(crate) features: Vec<String>,
+    pub(crate) default_features: bool,
+    /// Whether it is a member of this workspace.
+    pub(crate) ours: bool,
     /// A dev-dependency reaches no user.
     pub(crate) development: bool,
     pub(crate) optional: bool,
@@ -126,8 +132,16 @@ fn package(value: &Value, root: &Path) -> Package {
 }
 
 fn dependency(value: &Value) -> Dependency {
+    let features = list(value, "features").iter();
     Dependency {
         name: text_of(value, "name"),
+        version: text_of(value, "req"),
+        features: features
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+        default_features: value.get("uses_default_features").and_then(Value::as_bool) == Some(true),
+        ours: value.get("path").is_some(),
         development: value.get("kind").and_then(Value::as_str) == Some("dev"),
         optional: value.get("optional").and_then(Value::as_bool) == Some(true),
     }

@@ -4,7 +4,7 @@
 //!
 //! Packages whose features have nothing to do with each other take a set each at the same time, so that a
 //! round checks all of them, on the same dependencies as the round before. One whose features turn on those
-//! of others goes by itself, and so, a module at a time, do the others as users of it get them.
+//! of others takes its turns after them.
 
 use std::collections::BTreeSet;
 

@@ -2,6 +2,7 @@
 //! The packages as a registry would hand them out: packed, and unpacked side by side. What a package has
 //! forgotten to take along is missing there, and nothing of the tests' turns features on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,21 +11,6 @@ use crate::run::{Captured, Task};
 use crate::workspace::{self, Package, Workspace};
 
 use super::stages;
-
-/// A service that has turned on what the driver's macros turn on, for their traits have more methods then;
-/// without the macros themselves, whose making takes longer than all else here.
-const BESIDE: &str = r#"[package]
-name = "beside"
-edition = "2024"
-
-[dependencies]
-forktex-db = "*"
-sqlx-core = { version = "*", default-features = false, features = ["offline"] }
-sqlx-postgres = { version = "*", default-features = false, features = ["offline"] }
-"#;
-
-/// What cargo calls the service.
-pub(super) const BESIDE_PACKAGE: &str = "beside";
 
 /// A workspace of their own, in which they depend on each other.
 pub(super) struct Packed {
@@ -64,7 +50,7 @@ impl Packed {
         // The versions of everything else are ours.
         let lock = fs::read("Cargo.lock").map_err(Error::file("Cargo.lock"))?;
         self.write("Cargo.lock", &lock)?;
-        self.write("beside/Cargo.toml", BESIDE.as_bytes())?;
+        self.write("beside/Cargo.toml", beside(&published).as_bytes())?;
         self.write("beside/src/lib.rs", b"")?;
         let archives = stages::checks_folder(workspace).join("package");
         for package in &published {
@@ -81,8 +67,8 @@ impl Packed {
         Ok(packed)
     }
 
-    /// Checks what the arguments select, and that alone; what a set of features leaves unused is an error.
-    /// The flags of our own workspace do not reach it.
+    /// Checks what the arguments select, with the service beside; what a set of features leaves unused is an
+    /// error. The flags of our own workspace do not reach it.
     ///
     /// # Errors
     /// `NotStarted` or `File`.
@@ -91,7 +77,7 @@ impl Packed {
         workspace: &Workspace,
         arguments: &[String],
     ) -> Result<Captured, Error> {
-        stages::check(Task::cargo(&["check"]), workspace)
+        stages::check(Task::cargo(&["check", "--package", "beside"]), workspace)
             .arguments(arguments)
             .variable("RUSTFLAGS", "-D warnings")
             .folder(&self.folder)
@@ -129,17 +115,72 @@ fn manifest(packages: &[&Package]) -> String {
     )
 }
 
+/// The manifest of a service that uses all libraries that we do, with what we and the driver's macros turn on
+/// of them. So the libraries are the same in each round, and checked once; and where a feature of the driver
+/// adds methods to its traits, ours must compile with them.
+fn beside(packages: &[&Package]) -> String {
+    // What the driver's macros turn on; to make the macros themselves would take longer than all else here.
+    const OF_THE_MACROS: [&str; 2] = ["sqlx-core", "sqlx-postgres"];
+    let mut libraries: BTreeMap<&str, Library> = BTreeMap::new();
+    for package in packages {
+        let theirs = package.dependencies.iter();
+        for library in theirs.filter(|it| !it.development && !it.ours) {
+            let entry = libraries.entry(&library.name).or_default();
+            entry.version = &library.version;
+            entry.default_features |= library.default_features;
+            entry
+                .features
+                .extend(library.features.iter().map(String::as_str));
+            let enabled = package.features.iter().flat_map(|(_, enables)| enables);
+            let enabled = enabled.filter_map(|enabled| enabled.split_once('/'));
+            let of_it = enabled.filter(|(name, _)| name.trim_end_matches('?') == library.name);
+            entry.features.extend(of_it.map(|(_, feature)| feature));
+        }
+    }
+    if libraries.contains_key("sqlx") {
+        for name in OF_THE_MACROS {
+            let entry = libraries.entry(name).or_default();
+            (entry.version, entry.features) = ("*", BTreeSet::from(["offline"]));
+        }
+    }
+    let lines = libraries.iter().map(|(name, library)| {
+        let Library {
+            version,
+            default_features,
+            features,
+        } = library;
+        let features: Vec<&&str> = features.iter().collect();
+        format!(
+            "{name} = {{ version = {version:?}, default-features = {default_features}, \
+             features = {features:?} }}\n"
+        )
+    });
+    format!(
+        "[package]\nname = \"beside\"\nedition = \"2024\"\n\n[dependencies]\n{}",
+        lines.collect::<String>()
+    )
+}
+
+/// All that is asked of a library.
+#[derive(Default)]
+struct Library<'a> {
+    version: &'a str,
+    default_features: bool,
+    features: BTreeSet<&'a str>,
+}
+
 fn folder_of(package: &Package) -> String {
     format!("{}-{}", package.name, package.version)
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::workspace::Dependency;
+
     use super::*;
 
-    #[test]
-    fn the_packed_are_neighbours() {
-        let package = |name: &str| Package {
+    fn package(name: &str) -> Package {
+        Package {
             name: name.to_owned(),
             version: "0.1.0".to_owned(),
             manifest: "Cargo.toml".into(),
@@ -147,12 +188,55 @@ mod tests {
             features: Vec::new(),
             dependencies: Vec::new(),
             targets: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn the_packed_are_neighbours() {
         let (a, b) = (package("a"), package("b"));
         assert_eq!(
             manifest(&[&a, &b]),
             "[workspace]\nresolver = \"3\"\nmembers = [\"a-0.1.0\", \"b-0.1.0\", \"beside\"]\n\n\
              [patch.crates-io]\na = { path = \"a-0.1.0\" }\nb = { path = \"b-0.1.0\" }\n"
+        );
+    }
+
+    #[test]
+    fn the_service_beside_asks_for_all_that_anyone_asks_for() {
+        let library = |name: &str, features: &[&str], default_features| Dependency {
+            name: name.to_owned(),
+            version: "^1".to_owned(),
+            features: features.iter().map(|it| (*it).to_owned()).collect(),
+            default_features,
+            ..Dependency::default()
+        };
+        let ours = Dependency {
+            ours: true,
+            ..library("b", &[], true)
+        };
+        let for_tests = Dependency {
+            development: true,
+            ..library("mock", &[], true)
+        };
+        let a = Package {
+            features: vec![("x".to_owned(), vec!["l?/three".to_owned()])],
+            dependencies: vec![library("l", &["one"], false), ours, for_tests],
+            ..package("a")
+        };
+        let b = Package {
+            dependencies: vec![library("l", &["two"], true), library("sqlx", &[], false)],
+            ..package("b")
+        };
+        let offline = r#"{ version = "*", default-features = false, features = ["offline"] }"#;
+        let manifest = beside(&[&a, &b]);
+        let (_, dependencies) = manifest.split_once("[dependencies]\n").unwrap();
+        assert_eq!(
+            dependencies,
+            format!(
+                "l = {{ version = \"^1\", default-features = true, features = [\"one\", \"three\", \"two\"] }}\n\
+                 sqlx = {{ version = \"^1\", default-features = false, features = [] }}\n\
+                 sqlx-core = {offline}\nsqlx-postgres = {offline}\n"
+            )
         );
     }
 }

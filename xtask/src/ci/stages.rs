@@ -15,8 +15,8 @@ use crate::{audit, chaos, demo, docs, license, services, sim, tidy};
 
 use super::Outcome;
 use super::counts::Counts;
-use super::feature_sets::{self, Round};
-use super::packed::{self, Packed};
+use super::feature_sets;
+use super::packed::Packed;
 
 /// A short round takes some ten seconds; if one hangs, something is stuck.
 const CHAOS_LIMIT: Duration = Duration::from_mins(5);
@@ -98,22 +98,20 @@ pub(super) fn package(workspace: &Workspace) -> Result<Outcome, Error> {
     Packed::of(workspace).lay_out(workspace).map(Outcome::from)
 }
 
-/// Round by round, on the packages as they were packed, and then beside what a service turns on.
+/// Round by round, on the packages as they were packed.
 pub(super) fn features(workspace: &Workspace) -> Result<Outcome, Error> {
     let packed = Packed::of(workspace);
     let rounds = feature_sets::rounds(&workspace.packages);
-    let beside = ["--package", packed::BESIDE_PACKAGE].map(str::to_owned);
-    let rounds = rounds.iter().map(Round::arguments).chain([beside.into()]);
-    let (mut checked, mut faults) = (0, Vec::new());
-    for arguments in rounds {
+    let mut faults = Vec::new();
+    for round in &rounds {
+        let arguments = round.arguments();
         let captured = packed.check(workspace, &arguments)?;
-        checked += 1;
         if !captured.success {
             let asked = arguments.join(" ");
             faults.push(format!("with {asked}:\n{}", captured.output));
         }
     }
-    let notes = vec![format!("{checked} rounds of feature sets")];
+    let notes = vec![format!("{} rounds of feature sets", rounds.len())];
     Ok(Outcome {
         notes,
         ..listed(&faults)

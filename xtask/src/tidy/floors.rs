@@ -227,6 +227,7 @@ mod tests {
                 name: (*name).to_owned(),
                 development: *development,
                 optional: *optional,
+                ..Dependency::default()
             });
         Package {
             name: name.to_owned(),
