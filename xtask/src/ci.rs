@@ -7,6 +7,7 @@
 
 mod counts;
 mod feature_sets;
+mod packed;
 mod stages;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -61,7 +62,7 @@ const QUICK: [Stage; 4] = [
 ];
 
 /// What compiles metadata alone, in a target folder of its own.
-const CHECKS: [Stage; 4] = [
+const CHECKS: [Stage; 5] = [
     Stage {
         name: "audit",
         run: stages::audit,
@@ -73,9 +74,14 @@ const CHECKS: [Stage; 4] = [
         skipped_after: &[],
     },
     Stage {
+        name: "package",
+        run: stages::package,
+        skipped_after: &[],
+    },
+    Stage {
         name: "features",
         run: stages::features,
-        skipped_after: &["clippy"],
+        skipped_after: &["clippy", "package"],
     },
     Stage {
         name: "docs",
@@ -85,7 +91,7 @@ const CHECKS: [Stage; 4] = [
 ];
 
 /// What compiles code. The simulation is among them because making it takes longer than playing it.
-const PROGRAMS: [Stage; 4] = [
+const PROGRAMS: [Stage; 3] = [
     Stage {
         name: "build",
         run: stages::build,
@@ -94,11 +100,6 @@ const PROGRAMS: [Stage; 4] = [
     Stage {
         name: "simulation",
         run: stages::simulation,
-        skipped_after: &["build"],
-    },
-    Stage {
-        name: "package",
-        run: stages::package,
         skipped_after: &["build"],
     },
     Stage {

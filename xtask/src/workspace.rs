@@ -23,6 +23,7 @@ pub(crate) const OUTSIDE: [&str; 3] = [
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
     /// From the root of the workspace.
     pub(crate) manifest: PathBuf,
     /// Whether it may go to a registry.
@@ -34,9 +35,15 @@ pub(crate) struct Package {
 }
 
 /// What a package depends on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
+    /// What it asks for, as in a manifest.
+    pub(crate) version: String,
+    pub(crate) features: Vec<String>,
+    pub(crate) default_features: bool,
+    /// Whether it is a member of this workspace.
+    pub(crate) ours: bool,
     /// A dev-dependency reaches no user.
     pub(crate) development: bool,
     pub(crate) optional: bool,
@@ -111,6 +118,7 @@ fn package(value: &Value, root: &Path) -> Package {
     });
     Package {
         name: text_of(value, "name"),
+        version: text_of(value, "version"),
         manifest: manifest
             .strip_prefix(root)
             .map(Path::to_path_buf)
@@ -124,8 +132,16 @@ fn package(value: &Value, root: &Path) -> Package {
 }
 
 fn dependency(value: &Value) -> Dependency {
+    let features = list(value, "features").iter();
     Dependency {
         name: text_of(value, "name"),
+        version: text_of(value, "req"),
+        features: features
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+        default_features: value.get("uses_default_features").and_then(Value::as_bool) == Some(true),
+        ours: value.get("path").is_some(),
         development: value.get("kind").and_then(Value::as_str) == Some("dev"),
         optional: value.get("optional").and_then(Value::as_bool) == Some(true),
     }

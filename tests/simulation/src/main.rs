@@ -33,6 +33,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if cfg!(not(tokio_unstable)) {
+        eprintln!(
+            "built without `--cfg tokio_unstable` (a RUSTFLAGS replaces what .cargo/config.toml says): \
+             a seed does not give the same world twice"
+        );
+    }
     panics::keep();
     let is_as_it_should = match arguments.task {
         Task::Replay { seed } => {

@@ -1,80 +1,94 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! The feature sets that each package which users get must compile with: none, and each alone. All at once
-//! are what the stage before checks, in one go for all packages.
+//! The feature sets that the packages which users get must compile with: none, and each feature alone. All
+//! at once are what `clippy` checks.
+//!
+//! Packages whose features have nothing to do with each other take a set each at the same time, so that a
+//! round checks all of them, on the same dependencies as the round before. One whose features turn on those
+//! of others takes its turns after them.
+
+use std::collections::BTreeSet;
 
 use crate::workspace::Package;
 
-/// A package with one set of its features.
+/// Packages that are checked together, with one set of the features of each.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct FeatureSet {
-    package: String,
-    selection: Selection,
+pub(super) struct Round<'a> {
+    packages: Vec<&'a str>,
+    /// Each as `package/feature`; what is not named here is off.
+    features: Vec<String>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Selection {
-    None,
-    One(String),
+/// The rounds of all packages that users get.
+pub(super) fn rounds(packages: &[Package]) -> Vec<Round<'_>> {
+    let published: Vec<&Package> = packages.iter().filter(|it| it.publishable).collect();
+    let names: BTreeSet<&str> = published.iter().map(|it| it.name.as_str()).collect();
+    let (alone, together): (Vec<&Package>, Vec<&Package>) = published
+        .iter()
+        .partition(|package| turns_on_others(package, &names));
+    let groups = [together]
+        .into_iter()
+        .chain(alone.into_iter().map(|it| vec![it]));
+    groups.flat_map(|group| rounds_of(&group)).collect()
 }
 
-/// What a service may turn on beside us: a feature of the driver adds to its traits.
-const BESIDE: (&str, &str) = ("forktex-db", "sqlx/macros");
+/// Whether one of its features turns on a feature of one of these packages.
+fn turns_on_others(package: &Package, names: &BTreeSet<&str>) -> bool {
+    let enabled = package.features.iter().flat_map(|(_, enables)| enables);
+    enabled
+        .filter_map(|enabled| enabled.split_once('/'))
+        .any(|(other, _)| names.contains(other.trim_end_matches('?')))
+}
 
-/// The sets of all packages that have features, and the one of a service that uses the driver's macros.
-pub(super) fn of(packages: &[Package]) -> Vec<FeatureSet> {
-    let (package, feature) = BESIDE;
-    let beside = FeatureSet {
-        package: package.to_owned(),
-        selection: Selection::One(feature.to_owned()),
+/// None of any first, then the first of each, the second of each, and so on.
+fn rounds_of<'a>(group: &[&'a Package]) -> Vec<Round<'a>> {
+    let packages: Vec<&str> = group.iter().map(|package| package.name.as_str()).collect();
+    if packages.is_empty() {
+        return Vec::new();
+    }
+    let sets: Vec<Vec<String>> = group.iter().map(|package| alone(package)).collect();
+    let most = sets.iter().map(Vec::len).max().unwrap_or_default();
+    let none = Round {
+        packages: packages.clone(),
+        features: Vec::new(),
     };
-    let published = packages.iter().filter(|package| package.publishable);
-    let sets = published.flat_map(of_package);
-    sets.chain([beside]).collect()
+    let each = (0..most).map(|at| Round {
+        packages: packages.clone(),
+        features: sets.iter().filter_map(|set| set.get(at).cloned()).collect(),
+    });
+    [none].into_iter().chain(each).collect()
 }
 
-fn of_package(package: &Package) -> Vec<FeatureSet> {
+/// The features of a package that are sets of their own, as `package/feature`.
+fn alone(package: &Package) -> Vec<String> {
     // An empty default is the set without any.
     let features = package
         .features
         .iter()
         .filter(|(name, enables)| name != "default" || !enables.is_empty());
     let features: Vec<&(String, Vec<String>)> = features.collect();
-    if features.is_empty() {
-        return Vec::new();
-    }
-    // So is one that is alone, and one that turns all others on.
+    // So is one that turns all others on; what has no others is no such.
     let is_all = |name: &String, enables: &[String]| {
         let mut others = features.iter().filter(|(other, _)| other != name);
-        others.all(|(other, _)| enables.contains(other))
+        features.len() > 1 && others.all(|(other, _)| enables.contains(other))
     };
     let alone = features
         .iter()
         .filter(|(name, enables)| !is_all(name, enables));
-    let alone = alone.map(|(name, _)| Selection::One(name.clone()));
-    let set = |selection| FeatureSet {
-        package: package.name.clone(),
-        selection,
-    };
-    [Selection::None]
-        .into_iter()
-        .chain(alone)
-        .map(set)
+    alone
+        .map(|(name, _)| format!("{}/{name}", package.name))
         .collect()
 }
 
-impl FeatureSet {
+impl Round<'_> {
     /// What cargo is told.
     pub(super) fn arguments(&self) -> Vec<String> {
-        let features: &[&str] = match &self.selection {
-            Selection::None => &["--no-default-features"],
-            Selection::One(name) => &["--no-default-features", "--features", name],
-        };
-        let package = ["--package", &self.package];
-        package
-            .iter()
-            .chain(features)
-            .map(|word| (*word).to_owned())
-            .collect()
+        let packages = self.packages.iter().flat_map(|name| ["--package", name]);
+        let mut arguments: Vec<String> = packages.map(str::to_owned).collect();
+        arguments.push("--no-default-features".to_owned());
+        if !self.features.is_empty() {
+            arguments.extend(["--features".to_owned(), self.features.join(",")]);
+        }
+        arguments
     }
 }
 
@@ -82,10 +96,11 @@ impl FeatureSet {
 mod tests {
     use super::*;
 
-    fn package(features: &[(&str, &[&str])]) -> Package {
+    fn package(name: &str, features: &[(&str, &[&str])]) -> Package {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         Package {
-            name: "a".to_owned(),
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
             manifest: "Cargo.toml".into(),
             publishable: true,
             features: features
@@ -97,37 +112,57 @@ mod tests {
         }
     }
 
-    fn selections(features: &[(&str, &[&str])]) -> Vec<Selection> {
-        of_package(&package(features))
-            .into_iter()
-            .map(|set| set.selection)
-            .collect()
-    }
-
-    fn one(name: &str) -> Selection {
-        Selection::One(name.to_owned())
+    /// The features of each round.
+    fn features(packages: &[Package]) -> Vec<String> {
+        let rounds = rounds(packages).into_iter();
+        rounds.map(|round| round.features.join(" ")).collect()
     }
 
     #[test]
     fn none_and_each_alone() {
+        let empty_default = package("a", &[("default", &[]), ("x", &[]), ("y", &[])]);
+        assert_eq!(features(&[empty_default]), ["", "a/x", "a/y"]);
+        let default = package("a", &[("default", &["x"]), ("x", &[]), ("y", &[])]);
+        assert_eq!(features(&[default]), ["", "a/default", "a/x", "a/y"]);
+        assert_eq!(features(&[package("a", &[("x", &[])])]), ["", "a/x"]);
+    }
+
+    #[test]
+    fn what_has_no_features_is_checked_once() {
+        assert_eq!(features(&[package("a", &[])]), [""]);
+        assert_eq!(features(&[package("a", &[("default", &[])])]), [""]);
+    }
+
+    #[test]
+    fn all_at_once_are_no_set() {
+        let full = package("a", &[("full", &["x", "y"]), ("x", &[]), ("y", &[])]);
+        assert_eq!(features(&[full]), ["", "a/x", "a/y"]);
+    }
+
+    #[test]
+    fn strangers_take_a_set_each_at_the_same_time() {
+        let packages = [
+            package("a", &[("x", &[]), ("y", &["tokio/fs"])]),
+            package("b", &[]),
+            package("c", &[("z", &[])]),
+        ];
+        assert_eq!(features(&packages), ["", "a/x c/z", "a/y"]);
         assert_eq!(
-            selections(&[("default", &[]), ("x", &[]), ("y", &[])]),
-            [Selection::None, one("x"), one("y")]
-        );
-        assert_eq!(
-            selections(&[("default", &["x"]), ("x", &[]), ("y", &[])]),
-            [Selection::None, one("default"), one("x"), one("y")]
+            rounds(&packages)[1].arguments().join(" "),
+            "--package a --package b --package c --no-default-features --features a/x,c/z"
         );
     }
 
     #[test]
-    fn nothing_is_compiled_twice() {
-        assert_eq!(selections(&[]), []);
-        assert_eq!(selections(&[("default", &[])]), []);
-        assert_eq!(selections(&[("x", &[])]), [Selection::None]);
+    fn a_feature_that_turns_on_those_of_others_takes_its_package_apart() {
+        let packages = [
+            package("a", &[("x", &[])]),
+            package("facade", &[("a", &["dep:a", "a?/x"])]),
+        ];
+        assert_eq!(features(&packages), ["", "a/x", "", "facade/a"]);
         assert_eq!(
-            selections(&[("full", &["x", "y"]), ("x", &[]), ("y", &[])]),
-            [Selection::None, one("x"), one("y")]
+            rounds(&packages)[3].arguments().join(" "),
+            "--package facade --no-default-features --features facade/a"
         );
     }
 
@@ -135,17 +170,8 @@ mod tests {
     fn what_no_user_gets_has_no_sets_of_its_own() {
         let internal = Package {
             publishable: false,
-            ..package(&[("x", &[]), ("y", &[])])
+            ..package("a", &[("x", &[]), ("y", &[])])
         };
-        assert_eq!(of(&[internal]).len(), 1);
-    }
-
-    #[test]
-    fn cargo_is_told_the_set() {
-        let sets = of_package(&package(&[("x", &[]), ("y", &[])]));
-        assert_eq!(
-            sets[1].arguments(),
-            ["--package", "a", "--no-default-features", "--features", "x"]
-        );
+        assert_eq!(rounds(&[internal]), []);
     }
 }

@@ -4,9 +4,9 @@
 //! share their code. The flags of a group must select the same features, or cargo compiles everything again.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
-use std::{env, fs, thread};
 
 use crate::error::Error;
 use crate::run::{Captured, Task};
@@ -16,12 +16,20 @@ use crate::{audit, chaos, demo, docs, license, services, sim, tidy};
 use super::Outcome;
 use super::counts::Counts;
 use super::feature_sets;
+use super::packed::Packed;
 
 /// A short round takes some ten seconds; if one hangs, something is stuck.
 const CHAOS_LIMIT: Duration = Duration::from_mins(5);
 
 /// The demo takes seconds; if it hangs, its takeover does not work.
 const EXAMPLE_LIMIT: Duration = Duration::from_mins(3);
+
+/// Minutes pass on a laptop; a slow machine, with another lane beside, may take several times as long.
+const BUILD_LIMIT: Duration = Duration::from_mins(45);
+
+/// All but benchmarks, which `clippy` checks, and examples of packages, of which there are none: the
+/// examples are programs of a package of their own.
+const TESTED: [&str; 3] = ["--lib", "--bins", "--tests"];
 
 /// The members, and then each package outside: `--all` would take the members with it again.
 pub(super) fn format(_: &Workspace) -> Result<Outcome, Error> {
@@ -85,25 +93,25 @@ pub(super) fn clippy(workspace: &Workspace) -> Result<Outcome, Error> {
         .map(Outcome::from)
 }
 
-/// clippy rather than check: the dependencies' metadata is shared with the stage before, and what
-/// a set leaves unused is an error.
+/// Packs what users get; `features` checks what was packed.
+pub(super) fn package(workspace: &Workspace) -> Result<Outcome, Error> {
+    Packed::of(workspace).lay_out(workspace).map(Outcome::from)
+}
+
+/// Round by round, on the packages as they were packed.
 pub(super) fn features(workspace: &Workspace) -> Result<Outcome, Error> {
-    let sets = feature_sets::of(&workspace.packages);
+    let packed = Packed::of(workspace);
+    let rounds = feature_sets::rounds(&workspace.packages);
     let mut faults = Vec::new();
-    for set in &sets {
-        let arguments = set.arguments();
-        let task = check(cargo("clippy", &[]), workspace).arguments(&arguments);
-        let task = task.arguments(&["--", "-D", "warnings"].map(str::to_owned));
-        let captured = task.capture("features")?;
+    for round in &rounds {
+        let arguments = round.arguments();
+        let captured = packed.check(workspace, &arguments)?;
         if !captured.success {
-            faults.push(format!(
-                "with {}:\n{}",
-                arguments.join(" "),
-                captured.output
-            ));
+            let asked = arguments.join(" ");
+            faults.push(format!("with {asked}:\n{}", captured.output));
         }
     }
-    let notes = vec![format!("{} feature sets", sets.len())];
+    let notes = vec![format!("{} rounds of feature sets", rounds.len())];
     Ok(Outcome {
         notes,
         ..listed(&faults)
@@ -116,11 +124,11 @@ pub(super) fn docs(workspace: &Workspace) -> Result<Outcome, Error> {
         .map(Outcome::from)
 }
 
-/// All targets, so that cargo selects the features that `test` will, the examples' programs among
-/// them.
+/// What `test` runs, and the programs of the examples.
 pub(super) fn build(_: &Workspace) -> Result<Outcome, Error> {
-    let arguments = ["--workspace", "--all-targets", "--all-features"];
-    cargo("build", &arguments)
+    cargo("build", &["--workspace", "--all-features"])
+        .arguments(&TESTED.map(str::to_owned))
+        .limit(BUILD_LIMIT)
         .capture("build")
         .map(Outcome::from)
 }
@@ -128,7 +136,7 @@ pub(super) fn build(_: &Workspace) -> Result<Outcome, Error> {
 /// Those of the documentation are a stage of their own: they need no service, so they may run beside
 /// what compiles.
 pub(super) fn test(_: &Workspace) -> Result<Outcome, Error> {
-    tests("test", &["--lib", "--bins", "--tests"])
+    tests("test", &TESTED)
 }
 
 /// The examples in the documentation.
@@ -255,10 +263,6 @@ pub(super) fn chaos(workspace: &Workspace) -> Result<Outcome, Error> {
 }
 
 pub(super) fn simulation(_: &Workspace) -> Result<Outcome, Error> {
-    let built = sim::built()?;
-    if !built.success {
-        return Ok(Outcome::from(built));
-    }
     let (mut notes, mut counts) = (Vec::new(), Counts::default());
     for arguments in sim::IN_CI {
         let captured = sim::played(arguments)?;
@@ -280,60 +284,14 @@ pub(super) fn simulation(_: &Workspace) -> Result<Outcome, Error> {
     })
 }
 
-/// Packs each publishable crate and compiles what was packed, all from one overlay of a registry,
-/// since they depend on each other and none may be published yet.
-pub(super) fn package(workspace: &Workspace) -> Result<Outcome, Error> {
-    let publishable = workspace
-        .packages
-        .iter()
-        .filter(|package| package.publishable);
-    let names = publishable.flat_map(|package| ["--package".to_owned(), package.name.clone()]);
-    let names: Vec<String> = names.collect();
-    let mut task = cargo("package", &["--quiet"]).arguments(&names);
-    let mut folder = workspace.target_folder.clone();
-    if !workspace::is_continuous_integration() {
-        folder.push("package-check");
-        task = task
-            .arguments(&["--allow-dirty".to_owned()])
-            .variable("CARGO_TARGET_DIR", &folder.to_string_lossy());
-    }
-    // Cargo takes a package of a registry to be the same as long as its version is, and would compile
-    // against what was packed the last time: on a machine for continuous integration too, where a clean
-    // clone has a home of cargo that is not clean.
-    forget_packed(workspace, &folder)?;
-    task.capture("package").map(Outcome::from)
-}
-
-/// Removes what cargo keeps of our own packages from earlier runs: unpacked, and compiled.
-fn forget_packed(workspace: &Workspace, folder: &Path) -> Result<(), Error> {
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let registries = home.map(|home| home.join("registry").join("src"));
-    let mut parents = vec![folder.join("debug").join(".fingerprint")];
-    parents.extend(registries.into_iter().flat_map(|folder| entries(&folder)));
-    for entry in parents.iter().flat_map(|parent| entries(parent)) {
-        let name = entry.file_name().unwrap_or_default().to_string_lossy();
-        let is_ours = workspace.packages.iter().any(|package| {
-            let rest = name.strip_prefix(package.name.as_str());
-            rest.is_some_and(|rest| rest.starts_with('-') && package.publishable)
-        });
-        if is_ours {
-            fs::remove_dir_all(&entry).map_err(Error::file(&entry))?;
-        }
-    }
-    Ok(())
-}
-
-/// What is in a folder; nothing where there is none.
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
-}
-
 /// In the target folder of what makes no code.
-fn check(task: Task, workspace: &Workspace) -> Task {
-    let folder = workspace.target_folder.join("checks");
+pub(super) fn check(task: Task, workspace: &Workspace) -> Task {
+    let folder = checks_folder(workspace);
     task.variable("CARGO_TARGET_DIR", &folder.to_string_lossy())
+}
+
+pub(super) fn checks_folder(workspace: &Workspace) -> PathBuf {
+    workspace.target_folder.join("checks")
 }
 
 fn cargo(command: &str, arguments: &[&str]) -> Task {

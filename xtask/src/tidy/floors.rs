@@ -227,9 +227,11 @@ mod tests {
                 name: (*name).to_owned(),
                 development: *development,
                 optional: *optional,
+                ..Dependency::default()
             });
         Package {
             name: name.to_owned(),
+            version: "0.1.0".to_owned(),
             manifest: "Cargo.toml".into(),
             publishable: true,
             features: Vec::new(),
