@@ -84,10 +84,9 @@ impl RowSource for StoredSource<'_> {
             Column::UpdatedAt => expression(format!("{alias}.updated_at"), Form::Instant),
             Column::ArchivedAt => expression(format!("{alias}.archived_at"), Form::Instant),
             Column::Version => expression(format!("{alias}.version::numeric"), Form::Number),
-            Column::ExternalRef => expression(
-                format!("({alias}.external_ref COLLATE \"C\")"),
-                Form::Text,
-            ),
+            Column::ExternalRef => {
+                expression(format!("({alias}.external_ref COLLATE \"C\")"), Form::Text)
+            }
         }
     }
 

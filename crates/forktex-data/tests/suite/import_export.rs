@@ -178,11 +178,7 @@ async fn rows_are_in_the_order_of_the_file_also_where_some_fail() {
     let report = csv(&bills, &twice, OnError::Skip).await.unwrap();
     assert_eq!((report.created, report.failed), (2_500, 1), "{report:?}");
     assert_eq!(report.problems[0].line, 8);
-    let rows: Vec<forktex_data::Row> = RowQuery::new(&bills)
-        .stream()
-        .try_collect()
-        .await
-        .unwrap();
+    let rows: Vec<forktex_data::Row> = RowQuery::new(&bills).stream().try_collect().await.unwrap();
     let counts: Vec<i64> = rows
         .iter()
         .filter_map(|row| row.get("count").and_then(Value::as_integer))

@@ -119,7 +119,10 @@ fn a_pattern_without_words_is_like_nothing() {
     assert_eq!(sql.matches("EXISTS").count(), 2);
     // How long a word is makes no other statement.
     assert_eq!(binds.len(), 4);
-    assert_eq!(sql, written(Operator::Fuzzy, &["ab z".into()], Form::Text).0);
+    assert_eq!(
+        sql,
+        written(Operator::Fuzzy, &["ab z".into()], Form::Text).0
+    );
 }
 
 #[test]
@@ -235,7 +238,10 @@ fn behind_the_order_a_range_and_a_long_list_are_asked_of_the_row() {
     assert!(sql.contains("AND (r.cells ->> $2::text)::numeric > $3::text::numeric\nOFFSET 0) r"));
     let list = |count: i32| json!({"field": "total", "in": (0..count).collect::<Vec<_>>()});
     let short = listed_by(Lead::Sort, &list(16), by_status.clone());
-    assert!(short.contains("FROM forktex_data.value_number e"), "{short}");
+    assert!(
+        short.contains("FROM forktex_data.value_number e"),
+        "{short}"
+    );
     let long = listed_by(Lead::Sort, &list(17), by_status);
     assert!(!long.contains("value_number"), "{long}");
 }
@@ -378,11 +384,7 @@ fn a_range_of_a_side_table_is_read_once_and_not_for_each_row() {
 
 #[test]
 fn one_side_table_serves_the_range_and_the_order() {
-    let sql = listed_by(
-        Lead::Sort,
-        &json!({"field": "total", "gt": 5}),
-        by_total(),
-    );
+    let sql = listed_by(Lead::Sort, &json!({"field": "total", "gt": 5}), by_total());
     assert_eq!(sql.matches("value_number").count(), 1);
     assert!(sql.ends_with("s1.sort_key > forktex_data.number_key($3::text::numeric)"));
 }
@@ -419,14 +421,8 @@ fn a_complement_takes_in_what_is_empty() {
 #[test]
 fn the_three_states_of_a_cell_are_kept_apart() {
     for (word, condition) in [
-        (
-            "is_empty",
-            "((r.cells ->> $2::text) COLLATE \"C\") IS NULL",
-        ),
-        (
-            "is_null",
-            "((r.cells -> $2::text = 'null'::jsonb) IS TRUE)",
-        ),
+        ("is_empty", "((r.cells ->> $2::text) COLLATE \"C\") IS NULL"),
+        ("is_null", "((r.cells -> $2::text = 'null'::jsonb) IS TRUE)"),
         ("is_absent", "(NOT r.cells ? $2::text)"),
     ] {
         let sql = listed(&json!({"field": "note", word: true}), Vec::new());
