@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! `ci`: all that a change must pass, the same on a laptop and on a build server.
 //!
-//! One line a stage, with its time, beside another lane's stages where there are lanes; a stage that fails prints its output in full. The stages after
-//! a failed one still run, so that one run tells all, except those that would only say the same
-//! again. The last line is `N passed, N failed`: the tests.
+//! One line a stage, with its time, beside another lane's stages where there are lanes; a stage that fails
+//! prints its output in full. The stages after a failed one still run, so that one run tells all, except
+//! those that would only say the same again. The last line is `N passed, N failed`: the tests.
 
 mod counts;
 mod feature_sets;
@@ -90,7 +90,7 @@ const CHECKS: [Stage; 5] = [
     },
 ];
 
-/// What compiles code. The simulation is among them because making it takes longer than playing it.
+/// What compiles code, and plays what needs no service.
 const PROGRAMS: [Stage; 3] = [
     Stage {
         name: "build",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! `sim`: builds the simulation of forktex-flow and plays the worlds of many seeds, or one again.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -10,6 +11,8 @@ use crate::workspace::Workspace;
 const PACKAGE: &str = "forktex-simulation";
 /// The profile that it is built in, whose name is that of its folder as well.
 const PROFILE: &str = "simulation";
+/// The folder of what `ci` builds.
+const PROFILE_IN_CI: &str = "debug";
 
 /// What `ci` plays: many worlds; some of them twice, to see that a seed gives the same world again; and
 /// those of an engine that is wrong on purpose, to see that the checker finds it.
@@ -40,10 +43,18 @@ pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
 /// `NotStarted` or `File`.
 pub(crate) fn played(arguments: &[&str]) -> Result<Captured, Error> {
     let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
-    program("debug")?
+    program(PROFILE_IN_CI)?
         .arguments(&arguments)
         .limit(LIMIT)
         .capture("simulation")
+}
+
+/// Whether `ci` has built it.
+///
+/// # Errors
+/// `Metadata`.
+pub(crate) fn is_built() -> Result<bool, Error> {
+    Ok(path(PROFILE_IN_CI)?.is_file())
 }
 
 fn build() -> Task {
@@ -59,6 +70,10 @@ fn build() -> Task {
 }
 
 fn program(profile: &str) -> Result<Task, Error> {
+    Ok(Task::program(&path(profile)?.to_string_lossy(), &[]))
+}
+
+fn path(profile: &str) -> Result<PathBuf, Error> {
     let folder = Workspace::load()?.target_folder.join(profile);
-    Ok(Task::program(&folder.join(PACKAGE).to_string_lossy(), &[]))
+    Ok(folder.join(PACKAGE))
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The workspace as cargo describes it: packages, their features, dependencies and targets.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -38,15 +39,19 @@ pub(crate) struct Package {
 #[derive(Debug, Default)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
-    /// What it asks for, as in a manifest.
-    pub(crate) version: String,
-    pub(crate) features: Vec<String>,
-    pub(crate) default_features: bool,
-    /// Whether it is a member of this workspace.
-    pub(crate) ours: bool,
+    /// What is asked of a library; none where it is a member of this workspace.
+    pub(crate) library: Option<Library>,
     /// A dev-dependency reaches no user.
     pub(crate) development: bool,
     pub(crate) optional: bool,
+}
+
+/// What a manifest asks of a library.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Library {
+    pub(crate) version: String,
+    pub(crate) features: BTreeSet<String>,
+    pub(crate) default_features: bool,
 }
 
 /// Something that cargo builds.
@@ -132,19 +137,28 @@ fn package(value: &Value, root: &Path) -> Package {
 }
 
 fn dependency(value: &Value) -> Dependency {
-    let features = list(value, "features").iter();
     Dependency {
         name: text_of(value, "name"),
+        library: value.get("path").is_none().then(|| library(value)),
+        development: value.get("kind").and_then(Value::as_str) == Some("dev"),
+        optional: is(value, "optional"),
+    }
+}
+
+fn library(value: &Value) -> Library {
+    let features = list(value, "features").iter();
+    Library {
         version: text_of(value, "req"),
         features: features
             .filter_map(Value::as_str)
             .map(str::to_owned)
             .collect(),
-        default_features: value.get("uses_default_features").and_then(Value::as_bool) == Some(true),
-        ours: value.get("path").is_some(),
-        development: value.get("kind").and_then(Value::as_str) == Some("dev"),
-        optional: value.get("optional").and_then(Value::as_bool) == Some(true),
+        default_features: is(value, "uses_default_features"),
     }
+}
+
+fn is(value: &Value, key: &str) -> bool {
+    value.get(key).and_then(Value::as_bool) == Some(true)
 }
 
 fn target(value: &Value) -> Target {

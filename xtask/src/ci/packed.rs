@@ -2,13 +2,13 @@
 //! The packages as a registry would hand them out: packed, and unpacked side by side. What a package has
 //! forgotten to take along is missing there, and nothing of the tests' turns features on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::run::{Captured, Task};
-use crate::workspace::{self, Package, Workspace};
+use crate::workspace::{self, Library, Package, Workspace};
 
 use super::stages;
 
@@ -22,6 +22,11 @@ impl Packed {
         Self {
             folder: stages::checks_folder(workspace).join("packed"),
         }
+    }
+
+    /// Whether something was laid out.
+    pub(super) fn is_there(&self) -> bool {
+        self.folder.is_dir()
     }
 
     /// Packs all that may be published, and lays it out anew. Cargo's own check of each is left out: it
@@ -123,24 +128,28 @@ fn beside(packages: &[&Package]) -> String {
     const OF_THE_MACROS: [&str; 2] = ["sqlx-core", "sqlx-postgres"];
     let mut libraries: BTreeMap<&str, Library> = BTreeMap::new();
     for package in packages {
-        let theirs = package.dependencies.iter();
-        for library in theirs.filter(|it| !it.development && !it.ours) {
-            let entry = libraries.entry(&library.name).or_default();
-            entry.version = &library.version;
-            entry.default_features |= library.default_features;
-            entry
-                .features
-                .extend(library.features.iter().map(String::as_str));
+        for dependency in package.dependencies.iter().filter(|it| !it.development) {
+            let name = dependency.name.as_str();
+            let Some(asked) = &dependency.library else {
+                continue;
+            };
+            let entry = libraries.entry(name).or_default();
+            entry.version.clone_from(&asked.version);
+            entry.default_features |= asked.default_features;
+            entry.features.extend(asked.features.iter().cloned());
             let enabled = package.features.iter().flat_map(|(_, enables)| enables);
             let enabled = enabled.filter_map(|enabled| enabled.split_once('/'));
-            let of_it = enabled.filter(|(name, _)| name.trim_end_matches('?') == library.name);
-            entry.features.extend(of_it.map(|(_, feature)| feature));
+            let of_it = enabled.filter(|(of, _)| of.trim_end_matches('?') == name);
+            entry
+                .features
+                .extend(of_it.map(|(_, feature)| feature.to_owned()));
         }
     }
     if libraries.contains_key("sqlx") {
         for name in OF_THE_MACROS {
             let entry = libraries.entry(name).or_default();
-            (entry.version, entry.features) = ("*", BTreeSet::from(["offline"]));
+            "*".clone_into(&mut entry.version);
+            entry.features.insert("offline".to_owned());
         }
     }
     let lines = libraries.iter().map(|(name, library)| {
@@ -149,7 +158,7 @@ fn beside(packages: &[&Package]) -> String {
             default_features,
             features,
         } = library;
-        let features: Vec<&&str> = features.iter().collect();
+        let features: Vec<&String> = features.iter().collect();
         format!(
             "{name} = {{ version = {version:?}, default-features = {default_features}, \
              features = {features:?} }}\n"
@@ -159,14 +168,6 @@ fn beside(packages: &[&Package]) -> String {
         "[package]\nname = \"beside\"\nedition = \"2024\"\n\n[dependencies]\n{}",
         lines.collect::<String>()
     )
-}
-
-/// All that is asked of a library.
-#[derive(Default)]
-struct Library<'a> {
-    version: &'a str,
-    default_features: bool,
-    features: BTreeSet<&'a str>,
 }
 
 fn folder_of(package: &Package) -> String {
@@ -205,13 +206,15 @@ mod tests {
     fn the_service_beside_asks_for_all_that_anyone_asks_for() {
         let library = |name: &str, features: &[&str], default_features| Dependency {
             name: name.to_owned(),
-            version: "^1".to_owned(),
-            features: features.iter().map(|it| (*it).to_owned()).collect(),
-            default_features,
+            library: Some(Library {
+                version: "^1".to_owned(),
+                features: features.iter().map(|it| (*it).to_owned()).collect(),
+                default_features,
+            }),
             ..Dependency::default()
         };
         let ours = Dependency {
-            ours: true,
+            library: None,
             ..library("b", &[], true)
         };
         let for_tests = Dependency {

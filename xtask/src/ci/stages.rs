@@ -101,6 +101,10 @@ pub(super) fn package(workspace: &Workspace) -> Result<Outcome, Error> {
 /// Round by round, on the packages as they were packed.
 pub(super) fn features(workspace: &Workspace) -> Result<Outcome, Error> {
     let packed = Packed::of(workspace);
+    if !packed.is_there() {
+        let next = "nothing is packed yet; type: cargo xtask ci package features";
+        return Ok(Outcome::fault(next.to_owned()));
+    }
     let rounds = feature_sets::rounds(&workspace.packages);
     let mut faults = Vec::new();
     for round in &rounds {
@@ -263,6 +267,10 @@ pub(super) fn chaos(workspace: &Workspace) -> Result<Outcome, Error> {
 }
 
 pub(super) fn simulation(_: &Workspace) -> Result<Outcome, Error> {
+    if !sim::is_built()? {
+        let next = "the simulation is not built yet; type: cargo xtask ci build simulation";
+        return Ok(Outcome::fault(next.to_owned()));
+    }
     let (mut notes, mut counts) = (Vec::new(), Counts::default());
     for arguments in sim::IN_CI {
         let captured = sim::played(arguments)?;
