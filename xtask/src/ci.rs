@@ -86,7 +86,7 @@ const CHECKS: [Stage; 5] = [
     Stage {
         name: "docs",
         run: stages::docs,
-        skipped_after: &[],
+        skipped_after: &["package"],
     },
 ];
 

@@ -23,8 +23,16 @@ pub(crate) fn command(arguments: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same for `ci`.
-pub(crate) fn task() -> Task {
-    Task::cargo(&["doc", "--workspace", "--all-features", "--no-deps"])
-        .variable("RUSTDOCFLAGS", "-D warnings")
+fn task() -> Task {
+    strict(Task::cargo(&[
+        "doc",
+        "--workspace",
+        "--all-features",
+        "--no-deps",
+    ]))
+}
+
+/// With warnings as errors.
+pub(crate) fn strict(task: Task) -> Task {
+    task.variable("RUSTDOCFLAGS", "-D warnings")
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The packages as a registry would hand them out: packed, and unpacked side by side. What a package has
-//! forgotten to take along is missing there, and nothing of the tests' turns features on.
+//! forgotten to take along is missing there.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use crate::docs;
 use crate::error::Error;
 use crate::run::{Captured, Task};
 use crate::workspace::{self, Library, Package, Workspace};
@@ -55,7 +56,7 @@ impl Packed {
         // The versions of everything else are ours.
         let lock = fs::read("Cargo.lock").map_err(Error::file("Cargo.lock"))?;
         self.write("Cargo.lock", &lock)?;
-        self.write("beside/Cargo.toml", beside(&published).as_bytes())?;
+        self.write("beside/Cargo.toml", beside(&workspace.packages).as_bytes())?;
         self.write("beside/src/lib.rs", b"")?;
         let archives = stages::checks_folder(workspace).join("package");
         for package in &published {
@@ -72,21 +73,18 @@ impl Packed {
         Ok(packed)
     }
 
-    /// Checks what the arguments select, with the service beside; what a set of features leaves unused is an
-    /// error. The flags of our own workspace do not reach it.
-    ///
-    /// # Errors
-    /// `NotStarted` or `File`.
-    pub(super) fn check(
-        &self,
-        workspace: &Workspace,
-        arguments: &[String],
-    ) -> Result<Captured, Error> {
-        stages::check(Task::cargo(&["check", "--package", "beside"]), workspace)
-            .arguments(arguments)
-            .variable("RUSTFLAGS", "-D warnings")
+    /// A command of cargo over packages of these, with the service beside.
+    pub(super) fn cargo(&self, workspace: &Workspace, arguments: &[&str]) -> Task {
+        stages::check(Task::cargo(arguments), workspace)
+            .arguments(&["--package", "beside"].map(str::to_owned))
             .folder(&self.folder)
-            .capture("features")
+    }
+
+    /// Documents all of them as readers get it.
+    pub(super) fn document(&self, workspace: &Workspace) -> Task {
+        let names = published(workspace).flat_map(|it| ["--package".to_owned(), it.name.clone()]);
+        let task = self.cargo(workspace, &["doc", "--no-deps", "--all-features"]);
+        docs::strict(task.arguments(&names.collect::<Vec<_>>()))
     }
 
     fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
@@ -120,15 +118,16 @@ fn manifest(packages: &[&Package]) -> String {
     )
 }
 
-/// The manifest of a service that uses all libraries that we do, with what we and the driver's macros turn on
-/// of them. So the libraries are the same in each round, and checked once; and where a feature of the driver
+/// The manifest of a service that uses all libraries that the members do, with all that any of them and the
+/// driver's macros turn on. So the libraries are the same in each round, and the same that `clippy` has
+/// checked with the members' tests: nothing of theirs is checked twice. And where a feature of the driver
 /// adds methods to its traits, ours must compile with them.
-fn beside(packages: &[&Package]) -> String {
+fn beside(packages: &[Package]) -> String {
     // What the driver's macros turn on; to make the macros themselves would take longer than all else here.
     const OF_THE_MACROS: [&str; 2] = ["sqlx-core", "sqlx-postgres"];
     let mut libraries: BTreeMap<&str, Library> = BTreeMap::new();
     for package in packages {
-        for dependency in package.dependencies.iter().filter(|it| !it.development) {
+        for dependency in &package.dependencies {
             let name = dependency.name.as_str();
             let Some(asked) = &dependency.library else {
                 continue;
@@ -221,6 +220,7 @@ mod tests {
             development: true,
             ..library("mock", &[], true)
         };
+        let mock = r#"mock = { version = "^1", default-features = true, features = [] }"#;
         let a = Package {
             features: vec![("x".to_owned(), vec!["l?/three".to_owned()])],
             dependencies: vec![library("l", &["one"], false), ours, for_tests],
@@ -231,12 +231,13 @@ mod tests {
             ..package("b")
         };
         let offline = r#"{ version = "*", default-features = false, features = ["offline"] }"#;
-        let manifest = beside(&[&a, &b]);
+        let manifest = beside(&[a, b]);
         let (_, dependencies) = manifest.split_once("[dependencies]\n").unwrap();
         assert_eq!(
             dependencies,
             format!(
                 "l = {{ version = \"^1\", default-features = true, features = [\"one\", \"three\", \"two\"] }}\n\
+                 {mock}\n\
                  sqlx = {{ version = \"^1\", default-features = false, features = [] }}\n\
                  sqlx-core = {offline}\nsqlx-postgres = {offline}\n"
             )

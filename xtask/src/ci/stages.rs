@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! What each stage of `ci` runs. clippy, features and docs share the dependencies' metadata, in a target
-//! folder of their own, so that cargo does not make them wait for the others; build, test and examples
-//! share their code. The flags of a group must select the same features, or cargo compiles everything again.
+//! What each stage of `ci` runs. clippy, features and docs share the libraries' metadata, in a target
+//! folder of their own, so that cargo does not make them wait for the others; build, simulation, test,
+//! examples and chaos share their code. What a group selects must turn the same features of libraries on, or
+//! cargo compiles everything again.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::run::{Captured, Task};
 use crate::workspace::{self, Workspace};
-use crate::{audit, chaos, demo, docs, license, services, sim, tidy};
+use crate::{audit, chaos, demo, license, services, sim, tidy};
 
 use super::Outcome;
 use super::counts::Counts;
@@ -26,6 +27,8 @@ const EXAMPLE_LIMIT: Duration = Duration::from_mins(3);
 
 /// Minutes pass on a laptop; a slow machine, with another lane beside, may take several times as long.
 const BUILD_LIMIT: Duration = Duration::from_mins(45);
+
+const NOTHING_PACKED: &str = "nothing is packed yet; type: cargo xtask ci package features docs";
 
 /// All but benchmarks, which `clippy` checks, and examples of packages, of which there are none: the
 /// examples are programs of a package of their own.
@@ -98,18 +101,19 @@ pub(super) fn package(workspace: &Workspace) -> Result<Outcome, Error> {
     Packed::of(workspace).lay_out(workspace).map(Outcome::from)
 }
 
-/// Round by round, on the packages as they were packed.
+/// Round by round, on the packages as they were packed; what a set of features leaves unused is an error.
 pub(super) fn features(workspace: &Workspace) -> Result<Outcome, Error> {
     let packed = Packed::of(workspace);
     if !packed.is_there() {
-        let next = "nothing is packed yet; type: cargo xtask ci package features";
-        return Ok(Outcome::fault(next.to_owned()));
+        return Ok(Outcome::fault(NOTHING_PACKED.to_owned()));
     }
     let rounds = feature_sets::rounds(&workspace.packages);
     let mut faults = Vec::new();
     for round in &rounds {
         let arguments = round.arguments();
-        let captured = packed.check(workspace, &arguments)?;
+        let task = packed.cargo(workspace, &["clippy"]).arguments(&arguments);
+        let task = task.arguments(&["--", "-D", "warnings"].map(str::to_owned));
+        let captured = task.capture("features")?;
         if !captured.success {
             let asked = arguments.join(" ");
             faults.push(format!("with {asked}:\n{}", captured.output));
@@ -122,8 +126,14 @@ pub(super) fn features(workspace: &Workspace) -> Result<Outcome, Error> {
     })
 }
 
+/// Of what was packed, too.
 pub(super) fn docs(workspace: &Workspace) -> Result<Outcome, Error> {
-    check(docs::task(), workspace)
+    let packed = Packed::of(workspace);
+    if !packed.is_there() {
+        return Ok(Outcome::fault(NOTHING_PACKED.to_owned()));
+    }
+    packed
+        .document(workspace)
         .capture("docs")
         .map(Outcome::from)
 }
