@@ -58,8 +58,8 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
     let small = tenant.create_register(invoices::definition(SMALL)).await?;
     invoices::fill(&small, 0..few).await?;
     place.settle().await?;
-    let sides = fields_added(bench, &tenant).await?;
-    for (size, times) in [(few, &sides.bare), (filled, &sides.ours)] {
+    let additions = fields_added(bench, &tenant).await?;
+    for (size, times) in [(few, &additions.bare), (filled, &additions.ours)] {
         report.note(
             ADD_FIELD,
             format!("a field added at {size} rows"),
@@ -69,7 +69,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
     }
     report
         .figures
-        .push(sides.at_most(ADD_FIELD, "ms", ADD_FIELD_BAR));
+        .push(additions.at_most(ADD_FIELD, "ms", ADD_FIELD_BAR));
     Ok(report)
 }
 
