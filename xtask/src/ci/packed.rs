@@ -52,7 +52,9 @@ impl Packed {
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder).map_err(Error::file(&self.folder))?;
         }
-        self.write("Cargo.toml", manifest(&published).as_bytes())?;
+        let root = fs::read_to_string("Cargo.toml").map_err(Error::file("Cargo.toml"))?;
+        let manifest = [&manifest(&published), profiles(&root)].concat();
+        self.write("Cargo.toml", manifest.as_bytes())?;
         // The versions of everything else are ours.
         let lock = fs::read("Cargo.lock").map_err(Error::file("Cargo.lock"))?;
         self.write("Cargo.lock", &lock)?;
@@ -116,6 +118,11 @@ fn manifest(packages: &[&Package]) -> String {
         folders.join(", "),
         neighbours.collect::<String>()
     )
+}
+
+/// The profiles of the root's manifest, its last part: with others, cargo would check every library again.
+fn profiles(root: &str) -> &str {
+    root.find("\n[profile.").map_or("", |at| &root[at..])
 }
 
 /// The manifest of a service that uses all libraries that the members do, with all that any of them and the
@@ -199,6 +206,15 @@ mod tests {
             "[workspace]\nresolver = \"3\"\nmembers = [\"a-0.1.0\", \"b-0.1.0\", \"beside\"]\n\n\
              [patch.crates-io]\na = { path = \"a-0.1.0\" }\nb = { path = \"b-0.1.0\" }\n"
         );
+    }
+
+    #[test]
+    fn the_profiles_are_the_last_part_of_a_manifest() {
+        let root =
+            "[workspace]\nmembers = []\n\n[profile.dev]\ndebug = 1\n\n[profile.test]\ndebug = 1\n";
+        assert!(profiles(root).starts_with("\n[profile.dev]"));
+        assert!(profiles(root).ends_with("[profile.test]\ndebug = 1\n"));
+        assert_eq!(profiles("[workspace]\n"), "");
     }
 
     #[test]
