@@ -13,6 +13,14 @@ use crate::workspace::{self, Library, Package, Workspace};
 
 use super::stages;
 
+/// Where a feature of the driver adds methods to its traits, ours must compile with them: a round with what the
+/// driver's macros turn on. To make the macros themselves would take longer than all else here.
+pub(super) const WITH_MACROS: [&str; 4] =
+    ["--package", "forktex-db", "--features", "beside/macros"];
+
+/// The parts of the driver.
+const DRIVER: [&str; 2] = ["sqlx-core", "sqlx-postgres"];
+
 /// A workspace of their own, in which they depend on each other.
 pub(super) struct Packed {
     folder: PathBuf,
@@ -125,13 +133,10 @@ fn profiles(root: &str) -> &str {
     root.find("\n[profile.").map_or("", |at| &root[at..])
 }
 
-/// The manifest of a service that uses all libraries that the members do, with all that any of them and the
-/// driver's macros turn on. So the libraries are the same in each round, and the same that `clippy` has
-/// checked with the members' tests: nothing of theirs is checked twice. And where a feature of the driver
-/// adds methods to its traits, ours must compile with them.
+/// The manifest of a service that uses all libraries that the members do, with all that any of them turns
+/// on. So the libraries are the same in each round, and the same that `clippy` has checked with the members'
+/// tests: nothing of theirs is checked twice.
 fn beside(packages: &[Package]) -> String {
-    // What the driver's macros turn on; to make the macros themselves would take longer than all else here.
-    const OF_THE_MACROS: [&str; 2] = ["sqlx-core", "sqlx-postgres"];
     let mut libraries: BTreeMap<&str, Library> = BTreeMap::new();
     for package in packages {
         for dependency in &package.dependencies {
@@ -151,12 +156,9 @@ fn beside(packages: &[Package]) -> String {
                 .extend(of_it.map(|(_, feature)| feature.to_owned()));
         }
     }
-    if libraries.contains_key("sqlx") {
-        for name in OF_THE_MACROS {
-            let entry = libraries.entry(name).or_default();
-            "*".clone_into(&mut entry.version);
-            entry.features.insert("offline".to_owned());
-        }
+    for name in DRIVER {
+        let entry = libraries.entry(name).or_default();
+        "*".clone_into(&mut entry.version);
     }
     let lines = libraries.iter().map(|(name, library)| {
         let Library {
@@ -171,7 +173,8 @@ fn beside(packages: &[Package]) -> String {
         )
     });
     format!(
-        "[package]\nname = \"beside\"\nedition = \"2024\"\n\n[dependencies]\n{}",
+        "[package]\nname = \"beside\"\nedition = \"2024\"\n\n[features]\nmacros = {:?}\n\n[dependencies]\n{}",
+        DRIVER.map(|name| format!("{name}/offline")),
         lines.collect::<String>()
     )
 }
@@ -246,7 +249,7 @@ mod tests {
             dependencies: vec![library("l", &["two"], true), library("sqlx", &[], false)],
             ..package("b")
         };
-        let offline = r#"{ version = "*", default-features = false, features = ["offline"] }"#;
+        let of_any = r#"{ version = "*", default-features = false, features = [] }"#;
         let manifest = beside(&[a, b]);
         let (_, dependencies) = manifest.split_once("[dependencies]\n").unwrap();
         assert_eq!(
@@ -255,7 +258,7 @@ mod tests {
                 "l = {{ version = \"^1\", default-features = true, features = [\"one\", \"three\", \"two\"] }}\n\
                  {mock}\n\
                  sqlx = {{ version = \"^1\", default-features = false, features = [] }}\n\
-                 sqlx-core = {offline}\nsqlx-postgres = {offline}\n"
+                 sqlx-core = {of_any}\nsqlx-postgres = {of_any}\n"
             )
         );
     }

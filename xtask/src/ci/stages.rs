@@ -16,8 +16,8 @@ use crate::{audit, chaos, demo, license, services, sim, tidy};
 
 use super::Outcome;
 use super::counts::Counts;
-use super::feature_sets;
-use super::packed::Packed;
+use super::feature_sets::{self, Round};
+use super::packed::{self, Packed};
 
 /// A short round takes some ten seconds; if one hangs, something is stuck.
 const CHAOS_LIMIT: Duration = Duration::from_mins(5);
@@ -108,10 +108,15 @@ pub(super) fn features(workspace: &Workspace) -> Result<Outcome, Error> {
         return Ok(Outcome::fault(NOTHING_PACKED.to_owned()));
     }
     let rounds = feature_sets::rounds(&workspace.packages);
+    let with_macros = packed::WITH_MACROS.map(str::to_owned).to_vec();
+    let rounds: Vec<Vec<String>> = rounds
+        .iter()
+        .map(Round::arguments)
+        .chain([with_macros])
+        .collect();
     let mut faults = Vec::new();
-    for round in &rounds {
-        let arguments = round.arguments();
-        let task = packed.cargo(workspace, &["clippy"]).arguments(&arguments);
+    for arguments in &rounds {
+        let task = packed.cargo(workspace, &["clippy"]).arguments(arguments);
         let task = task.arguments(&["--", "-D", "warnings"].map(str::to_owned));
         let captured = task.capture("features")?;
         if !captured.success {
