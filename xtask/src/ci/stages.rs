@@ -25,14 +25,11 @@ const CHAOS_LIMIT: Duration = Duration::from_mins(5);
 /// The demo takes seconds; if it hangs, its takeover does not work.
 const EXAMPLE_LIMIT: Duration = Duration::from_mins(3);
 
-/// Minutes pass on a laptop; a slow machine, with another lane beside, may take several times as long.
-const BUILD_LIMIT: Duration = Duration::from_mins(45);
+/// For what compiles or tests everything: a slow machine, with another lane beside, may take several times as
+/// long as a laptop.
+const LONG_LIMIT: Duration = Duration::from_mins(45);
 
 const NOTHING_PACKED: &str = "nothing is packed yet; type: cargo xtask ci package features docs";
-
-/// All but benchmarks, which `clippy` checks, and examples of packages, of which there are none: the
-/// examples are programs of a package of their own.
-const TESTED: [&str; 3] = ["--lib", "--bins", "--tests"];
 
 /// The members, and then each package outside: `--all` would take the members with it again.
 pub(super) fn format(_: &Workspace) -> Result<Outcome, Error> {
@@ -92,6 +89,7 @@ pub(super) fn clippy(workspace: &Workspace) -> Result<Outcome, Error> {
         "warnings",
     ];
     check(cargo("clippy", &arguments), workspace)
+        .limit(LONG_LIMIT)
         .capture("clippy")
         .map(Outcome::from)
 }
@@ -145,17 +143,22 @@ pub(super) fn docs(workspace: &Workspace) -> Result<Outcome, Error> {
 
 /// What `test` runs, and the programs of the examples.
 pub(super) fn build(_: &Workspace) -> Result<Outcome, Error> {
-    cargo("build", &["--workspace", "--all-features"])
-        .arguments(&TESTED.map(str::to_owned))
-        .limit(BUILD_LIMIT)
-        .capture("build")
-        .map(Outcome::from)
+    // No benchmarks: `clippy` checks those.
+    let targets = ["--lib", "--bins", "--tests"];
+    cargo(
+        "build",
+        &[&["--workspace", "--all-features"], &targets[..]].concat(),
+    )
+    .limit(LONG_LIMIT)
+    .capture("build")
+    .map(Outcome::from)
 }
 
 /// Those of the documentation are a stage of their own: they need no service, so they may run beside
 /// what compiles.
 pub(super) fn test(_: &Workspace) -> Result<Outcome, Error> {
-    tests("test", &TESTED)
+    // Libraries and programs as well, but for those whose manifest says that they have no tests.
+    tests("test", &["--tests"])
 }
 
 /// The examples in the documentation.
@@ -165,7 +168,8 @@ pub(super) fn doctest(_: &Workspace) -> Result<Outcome, Error> {
 
 fn tests(stage: &str, targets: &[&str]) -> Result<Outcome, Error> {
     let arguments = ["--workspace", "--all-features", "--no-fail-fast"];
-    let captured = cargo("test", &[&arguments, targets].concat()).capture(stage)?;
+    let task = cargo("test", &[&arguments, targets].concat());
+    let captured = task.limit(LONG_LIMIT).capture(stage)?;
     let counts = Counts::read(&captured.output);
     if captured.success && counts.none_ran() {
         return Ok(Outcome::fault(format!("{}\nno test ran", captured.output)));
