@@ -138,7 +138,7 @@ fn reason(source: &dyn RowSource, test: &Test) -> Option<ExplainReason> {
 }
 
 fn has_index(source: &dyn RowSource, column: Column) -> bool {
-    entry(source, column).is_some() || source.expression(column).indexed
+    entry(source, column).is_some() || source.is_indexed(column)
 }
 
 fn not_ready(source: &dyn RowSource, column: Column) -> Option<ExplainReason> {

@@ -21,19 +21,24 @@ use std::pin::Pin;
 
 use forktex_db::Transaction;
 use futures_util::stream::{Stream, StreamExt as _};
+use time::OffsetDateTime;
 use tokio::io::AsyncRead;
 use uuid::Uuid;
 
 pub use self::error::ImportError;
-use self::prepare::{Columns, Row};
+use self::prepare::Columns;
 pub use self::quarantine::QuarantinedRow;
-use self::reader::{Pieces, ReadFailure, Record, Records};
+use self::reader::{Pieces, ReadFailure, Records};
 pub use self::record::{RecordProblem, StructureProblem};
 use self::report::Tally;
 pub use self::report::{ImportProblem, ImportReport, RowProblem};
+use self::write::{Batch, new_rows};
 use crate::error::DataError;
 pub(crate) use crate::limits::{IMPORT_BATCH_ROWS, IMPORT_PROBLEMS_MAX, IMPORT_RECORD_BYTES_MAX};
 use crate::register::Register;
+use crate::row::RowId;
+use crate::rows;
+use crate::rows::create::TURN_ROWS;
 
 /// Bytes of the records of one batch: 8 MiB. A batch ends with the record that passes it.
 pub(crate) const IMPORT_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -100,8 +105,8 @@ pub struct Import<'s> {
 impl Register {
     /// Imports rows from a file.
     ///
-    /// At most one batch of rows is held at a time; the next is read while the database writes the last.
-    /// [`ImportFormat`] has what a file says.
+    /// At most two batches of rows are held at a time: while the database writes one, the next is read,
+    /// checked and made ready. [`ImportFormat`] has what a file says.
     ///
     /// # Errors
     /// Awaited: [`DataError::Import`] names the line, and the field or the fault of the file;
@@ -262,7 +267,7 @@ impl Run<'_> {
         records: &mut Records<'_>,
         tally: &mut Tally,
     ) -> Result<(), DataError> {
-        let first = records.next_batch().await;
+        let first = self.next_batch(records).await;
         let mut batch = first.map_err(|failure| read_failure(failure, 0))?;
         let mut open = None;
         while !batch.is_empty() {
@@ -270,9 +275,10 @@ impl Run<'_> {
                 Some(tx) => tx,
                 None => self.begin().await?,
             };
-            // The next batch is read while the server works on this one.
+            // The next batch is made ready while the server works on this one.
             let written = self.write_batch(&mut tx, batch, tally);
-            let (written, next) = futures_util::future::join(written, records.next_batch()).await;
+            let next = self.next_batch(records);
+            let (written, next) = futures_util::future::join(written, next).await;
             if let Err(error) = written {
                 // The import's own error is the one that matters.
                 tx.rollback().await.ok();
@@ -307,23 +313,43 @@ impl Run<'_> {
         Ok(db.for_org(self.register.tenant()).begin().await?)
     }
 
+    /// Reads the next batch, and does with it what can be done without the database. Gives way every few
+    /// rows, so that the batch before goes on being written.
+    async fn next_batch(&self, records: &mut Records<'_>) -> Result<Batch, ReadFailure> {
+        let records = records.next_batch().await?;
+        let ids = RowId::generate_many(OffsetDateTime::now_utc(), records.len());
+        let (definition, types) = (self.register.loaded(), self.register.data().types());
+        let mut batch = Batch::default();
+        for (index, (record, id)) in records.into_iter().zip(ids).enumerate() {
+            if index.is_multiple_of(TURN_ROWS) {
+                tokio::task::yield_now().await;
+            }
+            match self.columns.prepare(definition, types, record, id) {
+                Ok(row) => batch.rows.push(row),
+                Err(refused) => batch.refused.push(refused),
+            }
+        }
+        // Which of the rows that are matched are there already, only the database knows.
+        if !self.is_matched {
+            let new = new_rows(&batch.rows);
+            batch.prepared = rows::batch::prepare(self.register, self.actor, &new).await;
+        }
+        Ok(batch)
+    }
+
     async fn write_batch(
         &self,
         tx: &mut Transaction,
-        batch: Vec<Record>,
+        batch: Batch,
         tally: &mut Tally,
     ) -> Result<(), DataError> {
-        let types = self.register.data().types();
-        let mut rows: Vec<Row> = Vec::with_capacity(batch.len());
         let mut kept = Vec::new();
-        for record in batch {
-            tally.rows += 1;
-            match self.columns.prepare(self.register.loaded(), types, record) {
-                Ok(row) => rows.push(row),
-                Err(refused) => self.refuse(refused, tally, &mut kept)?,
-            }
+        tally.rows += batch.len() as u64;
+        for refused in batch.refused {
+            self.refuse(refused, tally, &mut kept)?;
         }
-        self.write_rows(tx, rows, tally, &mut kept).await?;
+        self.write_rows(tx, batch.rows, batch.prepared, tally, &mut kept)
+            .await?;
         // Some were refused when they were read, others when they were written.
         kept.sort_by_key(quarantine::Kept::line);
         quarantine::keep(tx, self.register, tally.import_id(), kept).await

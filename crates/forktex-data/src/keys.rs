@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! The numbers that the catalogue gives to registers, fields and relationships. They are never reused,
-//! so that a rename touches no row. As numbers of ours they may stand in SQL text; names never do.
+//! so that a rename touches no row. Queries of stored registers bind them, so that all registers share the
+//! text of a statement. Elsewhere, as numbers of ours, they may stand in SQL text; names never do.
 
 use std::fmt;
 

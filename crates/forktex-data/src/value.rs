@@ -263,10 +263,19 @@ pub(crate) fn normalized(number: Decimal) -> Decimal {
     }
 }
 
-/// As [`Value::to_json`].
+/// As [`Value::to_json`], which is not made on the way.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_json().serialize(serializer)
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Integer(number) => serializer.serialize_i64(*number),
+            Self::Decimal(number) => serializer.collect_str(number),
+            Self::Boolean(yes) => serializer.serialize_bool(*yes),
+            Self::Json(json) => json.serialize(serializer),
+            Self::Date(_) | Self::Instant(_) | Self::Uuid(_) => {
+                serializer.serialize_str(&self.canonical_text())
+            }
+        }
     }
 }
 

@@ -1,22 +1,29 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
-//! One register as it grows, and what adding a field takes at both ends.
+//! One register as it grows, and what adding a field takes where there are few rows and where there are
+//! many.
+//!
+//! Fields are added in turns to two registers of one tenant that differ in their rows alone: at each turn
+//! both have as many fields and as many versions behind them.
 
 use std::error::Error;
 use std::time::Instant;
 
 use forktex_data::{FieldDefinition, Register, RowQuery, TenantData, field};
-use forktex_testkit::figure::{Figure, median};
+use forktex_testkit::figure::median;
 use uuid::Uuid;
 
 use crate::fixture::{self, Bench, Place, milliseconds_each};
 use crate::invoices::{self, Invoice, STATUSES};
-use crate::report::Report;
+use crate::report::{Report, Sides};
 
 const ADD_FIELD: &str = "data.add_field";
 const GROWTH: &str = "data.growth";
 
 /// Adding a field does no work per row: what is left is the noise of single commits.
 const ADD_FIELD_BAR: f64 = 1.5;
+
+/// The register that stays small.
+const SMALL: &str = "small";
 
 const PAGES: usize = 200;
 const INSERTS: usize = 200;
@@ -31,7 +38,6 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
     let sizes = [most / 100, most / 10, most].map(|size| size.max(2_000));
     let mut filled = 0_usize;
     let mut report = Report::default();
-    let mut added = Vec::new();
     for size in sizes {
         eprintln!("{GROWTH}: growing to {size} rows");
         let began_at = Instant::now();
@@ -47,27 +53,23 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Report, Box<dyn Error>> {
         place.settle().await?;
         note_queries(&register, size, &mut report).await?;
         filled += INSERTS;
-        added.push(fields_added(bench, &tenant, size).await?);
     }
-    let (largest, smallest) = (added.last().copied(), added.first().copied());
-    let (value, baseline) = largest.zip(smallest).ok_or("no size was measured")?;
-    report.figures.push(Figure {
-        bench: ADD_FIELD,
-        value,
-        unit: "ms",
-        baseline,
-        ratio: value / baseline,
-        bar: ADD_FIELD_BAR,
-        at_most: true,
-    });
-    for (size, value) in sizes.into_iter().zip(added) {
+    let [few, ..] = sizes;
+    let small = tenant.create_register(invoices::definition(SMALL)).await?;
+    invoices::fill(&small, 0..few).await?;
+    place.settle().await?;
+    let additions = fields_added(bench, &tenant).await?;
+    for (size, times) in [(few, &additions.bare), (filled, &additions.ours)] {
         report.note(
             ADD_FIELD,
             format!("a field added at {size} rows"),
-            value,
+            median(times.clone()),
             "ms",
         );
     }
+    report
+        .figures
+        .push(additions.at_most(ADD_FIELD, "ms", ADD_FIELD_BAR));
     Ok(report)
 }
 
@@ -120,21 +122,38 @@ async fn note_queries(
     Ok(())
 }
 
-/// The median of some fields, each added by a handle that has just been loaded.
-async fn fields_added(
-    bench: &Bench,
-    tenant: &TenantData,
-    size: usize,
-) -> Result<f64, Box<dyn Error>> {
-    let register = tenant.register(invoices::NAME).await?;
-    let mut times = Vec::new();
-    // The first one pays for what a connection learns once.
-    for n in 0..=bench.rounds().count() * 3 {
-        let field = FieldDefinition::text(format!("added_at_{size}_{n}"));
-        let began_at = Instant::now();
-        register.add_field(field).await?;
-        times.push(milliseconds_each(began_at, 1));
+/// What each of some fields took: in the register that grew, against the one that stayed small.
+async fn fields_added(bench: &Bench, tenant: &TenantData) -> Result<Sides, Box<dyn Error>> {
+    let mut sides = Sides::default();
+    for turn in 0..=bench.rounds().count() * 3 {
+        let large = tenant.register(invoices::NAME).await?;
+        let small = tenant.register(SMALL).await?;
+        let size = |register: &Register| (register.version(), register.fields().len());
+        if size(&large) != size(&small) {
+            return Err("the two registers have not as many versions and fields".into());
+        }
+        // A definition is held against all of its tenant, which grows with each field: the registers
+        // take turns at being the first.
+        let (ours, bare) = if turn.is_multiple_of(2) {
+            let bare = field_added(&small, turn).await?;
+            (field_added(&large, turn).await?, bare)
+        } else {
+            let ours = field_added(&large, turn).await?;
+            (ours, field_added(&small, turn).await?)
+        };
+        // The first turn pays for what a connection learns once.
+        if turn > 0 {
+            sides.ours.push(ours);
+            sides.bare.push(bare);
+        }
     }
-    times.remove(0);
-    Ok(median(times))
+    Ok(sides)
+}
+
+/// Milliseconds.
+async fn field_added(register: &Register, turn: usize) -> Result<f64, Box<dyn Error>> {
+    let field = FieldDefinition::text(format!("added_{turn}"));
+    let began_at = Instant::now();
+    register.add_field(field).await?;
+    Ok(milliseconds_each(began_at, 1))
 }

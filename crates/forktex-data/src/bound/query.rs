@@ -11,7 +11,7 @@ use super::table::BoundTable;
 use crate::error::DataError;
 use crate::filter::check::Column;
 use crate::keys::FieldKey;
-use crate::query::sql::{EmptyState, Entry, Form, RowBase, RowSource, SqlExpression};
+use crate::query::sql::{EmptyState, Entry, Form, RowBase, RowSource, SqlExpression, SqlWriter};
 use crate::register::{Field, LoadedRegister, Register};
 use crate::value::ValueKind;
 
@@ -166,7 +166,6 @@ impl RowSource for BoundSource {
     fn base(&self) -> RowBase {
         RowBase {
             from: self.joined(),
-            condition: self.tenant_condition(),
             id: self.row_id(),
             version: self.version(),
             external_ref: self.external_ref(),
@@ -179,17 +178,17 @@ impl RowSource for BoundSource {
         }
     }
 
-    fn expression(&self, column: Column) -> SqlExpression {
+    fn condition(&self, _writer: &mut SqlWriter) -> String {
+        self.tenant_condition()
+    }
+
+    fn expression(&self, _writer: &mut SqlWriter, column: Column) -> SqlExpression {
         match column {
             Column::Field(position) => match self.field(position) {
                 Some(field) => self.field_expression(field),
                 None => expression("NULL::text".to_owned(), Form::Text),
             },
-            Column::Id => SqlExpression {
-                // The id itself is looked up by its index; one that is made of a number is not.
-                indexed: self.table.id_kind == IdKind::Uuid,
-                ..expression(self.row_id(), Form::Uuid)
-            },
+            Column::Id => expression(self.row_id(), Form::Uuid),
             Column::CreatedAt => expression(self.created_at(), Form::Instant),
             Column::UpdatedAt => expression(self.updated_at(), Form::Instant),
             Column::ArchivedAt => expression(self.archived_at(), Form::Instant),
@@ -201,11 +200,16 @@ impl RowSource for BoundSource {
         }
     }
 
+    fn is_indexed(&self, column: Column) -> bool {
+        // The id itself is looked up by its index; one that is made of a number is not.
+        column == Column::Id && self.table.id_kind == IdKind::Uuid
+    }
+
     fn entry(&self, _field: usize) -> Option<Entry> {
         None
     }
 
-    fn state(&self, field: usize, state: EmptyState) -> String {
+    fn state(&self, _writer: &mut SqlWriter, field: usize, state: EmptyState) -> String {
         let Some(field) = self.field(field) else {
             return "FALSE".to_owned();
         };
@@ -233,11 +237,7 @@ fn instant<'a>(columns: impl Iterator<Item = &'a TableColumn>) -> String {
 }
 
 fn expression(sql: String, form: Form) -> SqlExpression {
-    SqlExpression {
-        sql,
-        form,
-        indexed: false,
-    }
+    SqlExpression { sql, form }
 }
 
 #[cfg(test)]
@@ -288,12 +288,12 @@ mod tests {
 
     #[test]
     fn every_statement_names_the_tenant() {
-        let base = source(Some("org_id"), Vec::new()).base();
+        let source = source(Some("org_id"), Vec::new());
         assert_eq!(
-            base.condition,
+            source.condition(&mut SqlWriter::default()),
             r#"bound."org_id" = '00000000-0000-0000-0000-000000000005'::uuid"#
         );
-        assert_eq!(base.from, r#""shop"."client" AS bound"#);
+        assert_eq!(source.base().from, r#""shop"."client" AS bound"#);
     }
 
     #[test]
@@ -305,20 +305,22 @@ mod tests {
                 .contains("LEFT JOIN forktex_data.row AS extension")
         );
         assert!(base.from.contains("extension.register_key = 7"));
-        let own = source.expression(Column::Field(0)).sql;
+        let mut writer = SqlWriter::default();
+        let own = source.expression(&mut writer, Column::Field(0)).sql;
         assert_eq!(own, r#"((bound."label")::text COLLATE "C")"#);
-        let added = source.expression(Column::Field(1)).sql;
+        let added = source.expression(&mut writer, Column::Field(1)).sql;
         assert_eq!(added, r#"((extension.cells->>'42') COLLATE "C")"#);
     }
 
     #[test]
     fn null_in_the_table_is_a_cell_that_was_emptied() {
         let source = source(None, Vec::new());
-        assert_eq!(source.base().condition, "TRUE");
+        let mut writer = SqlWriter::default();
+        assert_eq!(source.condition(&mut writer), "TRUE");
         assert_eq!(
-            source.state(0, EmptyState::Null),
+            source.state(&mut writer, 0, EmptyState::Null),
             r#"(bound."label" IS NULL)"#
         );
-        assert_eq!(source.state(0, EmptyState::Absent), "FALSE");
+        assert_eq!(source.state(&mut writer, 0, EmptyState::Absent), "FALSE");
     }
 }

@@ -103,7 +103,7 @@ fn select(source: &BoundSource) -> String {
         base.archived_at,
         base.cells,
         base.from,
-        base.condition,
+        source.tenant_condition(),
     )
 }
 

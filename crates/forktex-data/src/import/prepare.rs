@@ -16,6 +16,7 @@ use crate::draft::Draft;
 use crate::error::{DataError, nearest};
 use crate::field_type::FieldType;
 use crate::register::{Field, LoadedRegister};
+use crate::row::RowId;
 use crate::validate::RowProblems;
 use crate::value::{Value, ValueKind};
 
@@ -32,6 +33,9 @@ const PASSED_OVER: [&str; 5] = ["id", "version", "created_at", "updated_at", "ar
 pub(crate) struct Row {
     pub(crate) line: u64,
     pub(crate) raw: Vec<u8>,
+    /// The id that it gets if it is created, however often that is tried: ids are in the order of the
+    /// file.
+    pub(crate) id: RowId,
     /// By which it is matched; none where rows are only created.
     pub(crate) external_ref: Option<String>,
     pub(crate) draft: Draft,
@@ -149,12 +153,13 @@ impl Columns {
         self.ignored.clone()
     }
 
-    /// Makes a draft of a record.
+    /// Makes a draft of a record, for a row of this id.
     pub(crate) fn prepare(
         &self,
         register: &LoadedRegister,
         types: &TypeRegistry,
         record: Record,
+        id: RowId,
     ) -> Result<Row, Refused> {
         let Record { line, content, raw } = record;
         let prepared = match content {
@@ -166,6 +171,7 @@ impl Columns {
             Ok((external_ref, draft)) => Ok(Row {
                 line,
                 raw,
+                id,
                 external_ref,
                 draft,
             }),
@@ -383,6 +389,11 @@ mod tests {
         record(&texts.iter().map(|text| (*text, false)).collect::<Vec<_>>())
     }
 
+    fn prepared(columns: &Columns, record: Record) -> Result<Row, Refused> {
+        let id = RowId::from(uuid::Uuid::nil());
+        columns.prepare(&register(), &TypeRegistry::default(), record, id)
+    }
+
     fn columns(names: &[&str], matched_by: Option<&str>) -> Result<Columns, ImportError> {
         Columns::of_header(&register(), Some(bare(names)), matched_by)
     }
@@ -409,9 +420,8 @@ mod tests {
     #[test]
     fn nothing_null_and_the_empty_text_are_told_apart() {
         let columns = columns(&["name", "age"], None).unwrap();
-        let types = TypeRegistry::default();
         let drafted = |texts: &[(&str, bool)]| {
-            let row = columns.prepare(&register(), &types, record(texts));
+            let row = prepared(&columns, record(texts));
             row.map(|row| row.draft).map_err(|_| ()).unwrap()
         };
         assert!(drafted(&[("", false), ("", false)]).get("name").is_none());
@@ -434,11 +444,7 @@ mod tests {
     fn all_cells_of_a_row_that_do_not_fit_are_told() {
         let columns = columns(&["age", "name"], None).unwrap();
         let long = "x".repeat(20_000);
-        let refused = columns.prepare(
-            &register(),
-            &TypeRegistry::default(),
-            bare(&["many", &long]),
-        );
+        let refused = prepared(&columns, bare(&["many", &long]));
         let Err(Refused {
             refusal: Refusal::Row(problems),
             ..
@@ -452,13 +458,12 @@ mod tests {
     #[test]
     fn a_row_without_what_it_is_matched_by_is_no_row() {
         let columns = columns(&["name", "age"], Some("name")).unwrap();
-        let types = TypeRegistry::default();
-        let row = columns.prepare(&register(), &types, bare(&["Ada", "1"]));
+        let row = prepared(&columns, bare(&["Ada", "1"]));
         assert_eq!(
             row.map(|row| row.external_ref).ok().flatten().as_deref(),
             Some("Ada")
         );
-        let refused = columns.prepare(&register(), &types, bare(&["", "1"]));
+        let refused = prepared(&columns, bare(&["", "1"]));
         assert!(matches!(
             refused,
             Err(Refused {

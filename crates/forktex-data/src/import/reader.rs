@@ -19,6 +19,10 @@ use super::{IMPORT_BATCH_BYTES_MAX, IMPORT_BATCH_ROWS, ImportFormat};
 /// Bytes read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
+/// Records that are cut before other futures have their turn, so that a batch goes on being written
+/// while the next is read.
+const TURN_RECORDS: usize = 256;
+
 /// The bytes of a file, in pieces.
 pub(crate) type Pieces<'s> = Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>> + Send + 's>>;
 
@@ -92,6 +96,9 @@ impl<'s> Records<'s> {
             };
             bytes += record.raw.len();
             batch.push(record);
+            if batch.len().is_multiple_of(TURN_RECORDS) {
+                tokio::task::yield_now().await;
+            }
         }
         Ok(batch)
     }

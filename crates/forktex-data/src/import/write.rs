@@ -10,8 +10,40 @@ use super::prepare::{Refusal, Refused, Row};
 use super::quarantine::Kept;
 use super::report::{ImportProblem, RowProblem, Tally};
 use super::{IMPORT_FAILED_ROWS_MAX, ImportError, OnError, Run};
+use crate::draft::Draft;
 use crate::error::DataError;
 use crate::rows::batch::{self, BatchError};
+use crate::rows::create::{NewRow, Prepared};
+
+/// A batch of records, with all that could be found out about them without the database.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) rows: Vec<Row>,
+    pub(super) refused: Vec<Refused>,
+    /// What creates all of the rows.
+    pub(super) prepared: Option<Prepared>,
+}
+
+impl Batch {
+    /// How many records it was.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len() + self.refused.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What is to be created of rows.
+pub(super) fn new_rows(rows: &[Row]) -> Vec<NewRow<'_>> {
+    let rows = rows.iter();
+    rows.map(|row| NewRow {
+        id: row.id,
+        draft: &row.draft,
+    })
+    .collect()
+}
 
 /// Rows that were written.
 #[derive(Default)]
@@ -26,16 +58,18 @@ impl Run<'_> {
         &self,
         tx: &mut Transaction,
         rows: Vec<Row>,
+        prepared: Option<Prepared>,
         tally: &mut Tally,
         kept: &mut Vec<Kept>,
     ) -> Result<(), DataError> {
-        // Each turn writes its rows, takes at least one out of them, or cuts them in two.
-        let mut pending = vec![rows];
+        // Each turn writes its rows, takes at least one out of them, or cuts them in two. What was
+        // prepared is for all of them, and so for the first turn alone.
+        let (mut pending, mut prepared) = (vec![rows], prepared);
         while let Some(mut rows) = pending.pop() {
             if rows.is_empty() {
                 continue;
             }
-            let error = match self.attempt(tx, &rows).await {
+            let error = match self.attempt(tx, &rows, prepared.take()).await {
                 Ok(counts) => {
                     tally.created += counts.created;
                     tally.updated += counts.updated;
@@ -82,17 +116,17 @@ impl Run<'_> {
     }
 
     /// Tries to write all of them, within a savepoint.
-    async fn attempt(&self, tx: &mut Transaction, rows: &[Row]) -> Result<Counts, BatchError> {
+    async fn attempt(
+        &self,
+        tx: &mut Transaction,
+        rows: &[Row],
+        prepared: Option<Prepared>,
+    ) -> Result<Counts, BatchError> {
         let (register, actor) = (self.register, self.actor);
         if self.is_matched {
-            let drafts: Vec<_> = rows
+            let drafts: Vec<(&str, &Draft)> = rows
                 .iter()
-                .map(|row| {
-                    (
-                        row.external_ref.clone().unwrap_or_default(),
-                        row.draft.clone(),
-                    )
-                })
+                .map(|row| (row.external_ref.as_deref().unwrap_or_default(), &row.draft))
                 .collect();
             let counts = tx
                 .transaction(async |tx| batch::upsert(tx, register, actor, &drafts).await)
@@ -102,9 +136,9 @@ impl Run<'_> {
                 updated: counts.updated,
             });
         }
-        let drafts: Vec<_> = rows.iter().map(|row| row.draft.clone()).collect();
+        let rows = new_rows(rows);
         let ids = tx
-            .transaction(async |tx| batch::create(tx, register, actor, &drafts).await)
+            .transaction(async |tx| batch::create(tx, register, actor, &rows, prepared).await)
             .await?;
         Ok(Counts {
             created: ids.len() as u64,

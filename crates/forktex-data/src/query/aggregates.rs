@@ -36,9 +36,9 @@ pub(super) async fn read(
     if query.aggregates.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let mut writer = SqlWriter::new("SELECT ");
-    let columns: Vec<String> = columns(source, query);
-    writer.push(&columns.join(", "));
+    let mut writer = SqlWriter::default();
+    let columns = columns(&mut writer, source, query);
+    writer.push("SELECT ").push(&columns.join(", "));
     Selection::unsorted(source, query).write(&mut writer);
     let row = writer.statement()?.fetch_one(tx.connection()).await?;
     read_aggregates(source.register(), query, &row)
@@ -80,14 +80,17 @@ pub(super) async fn read_groups(
     rows.collect()
 }
 
+/// What is grouped by stands in the text three times, each time with the same parameter for the key of its
+/// field: else the server would see three expressions, and refuse the statement.
 fn write_groups(source: &dyn RowSource, query: &CheckedQuery) -> SqlWriter {
+    let mut writer = SqlWriter::default();
     let selection = Selection::unsorted(source, query);
     let keys: Vec<_> = query
         .group_by
         .iter()
         .map(|column| match selection.created_at(*column) {
             Some(created_at) => created_at,
-            None => source.expression(*column),
+            None => source.expression(&mut writer, *column),
         })
         .collect();
     let mut columns: Vec<String> = keys
@@ -96,10 +99,10 @@ fn write_groups(source: &dyn RowSource, query: &CheckedQuery) -> SqlWriter {
         .map(|(n, key)| format!("{} AS t{n}", key.form.text(&key.sql)))
         .collect();
     columns.push("count(*) AS hits".to_owned());
-    columns.extend(self::columns(source, query));
+    columns.extend(self::columns(&mut writer, source, query));
     let groups: Vec<&str> = keys.iter().map(|key| key.sql.as_str()).collect();
     let groups = groups.join(", ");
-    let mut writer = SqlWriter::new(&format!("SELECT {}", columns.join(", ")));
+    writer.push("SELECT ").push(&columns.join(", "));
     selection.write(&mut writer);
     writer.push(&format!(
         "\nGROUP BY {groups}\nORDER BY {groups}\nLIMIT {}",
@@ -109,19 +112,19 @@ fn write_groups(source: &dyn RowSource, query: &CheckedQuery) -> SqlWriter {
 }
 
 /// Each aggregate as a text, called by its number.
-fn columns(source: &dyn RowSource, query: &CheckedQuery) -> Vec<String> {
+fn columns(writer: &mut SqlWriter, source: &dyn RowSource, query: &CheckedQuery) -> Vec<String> {
     let aggregates = query.aggregates.iter().enumerate();
     aggregates
-        .map(|(n, aggregate)| format!("{} AS a{n}", column(source, aggregate)))
+        .map(|(n, aggregate)| format!("{} AS a{n}", column(writer, source, aggregate)))
         .collect()
 }
 
-fn column(source: &dyn RowSource, aggregate: &CheckedAggregate) -> String {
+fn column(writer: &mut SqlWriter, source: &dyn RowSource, aggregate: &CheckedAggregate) -> String {
     let Some(column) = aggregate.column else {
         return "count(*)::text".to_owned();
     };
     let base = source.base();
-    let expression = key_expression(source, &base, column);
+    let expression = key_expression(writer, source, &base, column);
     let sql = &expression.sql;
     match aggregate.function {
         AggregateFunction::Count => format!("count({sql})::text"),
@@ -212,7 +215,38 @@ pub(super) fn value_from_text(kind: ValueKind, text: &str) -> Result<Value, Data
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::filter::check::{Column, tests::register};
+    use crate::query::sql::tests::list;
+    use crate::query::stored::StoredSource;
+
+    #[test]
+    fn what_is_grouped_by_is_one_expression_wherever_it_stands() {
+        let register = register();
+        let source = StoredSource::new(&register);
+        let mut query = list(&register, &json!({"field": "note", "eq": "x"}), Vec::new());
+        query.group_by = vec![Column::Field(1), Column::Field(2)];
+        query.aggregates = vec![CheckedAggregate {
+            name: "total".to_owned(),
+            function: AggregateFunction::Sum,
+            column: Some(Column::Field(1)),
+        }];
+        let sql = write_groups(&source, &query).text().to_owned();
+        let (total, note) = (
+            "(r.cells ->> $1::text)::numeric",
+            "((r.cells ->> $2::text) COLLATE \"C\")",
+        );
+        assert!(sql.starts_with(&format!(
+            "SELECT trim_scale({total})::text AS t0, {note} AS t1, count(*) AS hits, \
+             trim_scale(sum({total}))::text AS a0\nFROM "
+        )));
+        assert!(sql.contains(&format!("\n  AND {note} = $4::text")), "{sql}");
+        assert!(sql.contains(&format!(
+            "\nGROUP BY {total}, {note}\nORDER BY {total}, {note}\n"
+        )));
+    }
 
     #[test]
     fn values_are_read_by_their_kind() {

@@ -52,10 +52,11 @@ pub(super) async fn read(
 }
 
 fn write(source: &dyn RowSource, query: &CheckedQuery) -> SqlWriter {
+    let mut writer = SqlWriter::default();
     let expressions: Vec<_> = query
         .facets
         .iter()
-        .map(|place| source.expression(Column::Field(*place)))
+        .map(|place| source.expression(&mut writer, Column::Field(*place)))
         .collect();
     let numbered = || expressions.iter().enumerate();
     let names: Vec<String> = numbered().map(|(n, _)| format!("f{n}")).collect();
@@ -73,7 +74,7 @@ fn write(source: &dyn RowSource, query: &CheckedQuery) -> SqlWriter {
         .collect();
     let sets: Vec<String> = names.iter().map(|name| format!("({name})")).collect();
     let (names, facet, value) = (names.join(", "), facet.join(" "), value.join(" "));
-    let mut writer = SqlWriter::new(&format!(
+    writer.push(&format!(
         "SELECT facet, value, hits FROM (\n\
          SELECT facet, value, hits, row_number() OVER \
          (PARTITION BY facet ORDER BY hits DESC, {names}) AS place FROM (\n\

@@ -25,8 +25,8 @@ use crate::value::Value;
 
 use super::plan::{CheckedQuery, Window};
 use super::sql::{
-    Bind, CREATED_AT_IN_ID, Form, Lead, LeadChoice, RowBase, RowSource, Selection, SqlExpression,
-    SqlWriter, choose, lead_by,
+    Bind, CREATED_AT_IN_ID, Form, Key, Lead, LeadChoice, RowBase, RowSource, Selection,
+    SqlExpression, SqlWriter, choose, lead_by,
 };
 
 /// The first hexadecimal digits of an id, with their dash, count milliseconds.
@@ -143,12 +143,12 @@ pub(super) fn statement(
     let selection = Selection::sorted(source, query, lead);
     let mut writer = SqlWriter::new("SELECT ");
     write_columns(&mut writer, &selection.base);
+    let key = writer.bind_key(Key::Register(source.register().key));
     writer.push(&format!(
-        ",\n  (SELECT g.version FROM forktex_data.register g WHERE g.key = {}) AS schema_version",
-        source.register().key
+        ",\n  (SELECT g.version FROM forktex_data.register g WHERE g.key = {key}) AS schema_version"
     ));
     selection.write(&mut writer);
-    let order = Order::new(&selection, &query.sort);
+    let order = Order::new(&mut writer, &selection, &query.sort);
     match (region, &query.window) {
         (
             Region::After,
@@ -196,7 +196,7 @@ struct Order {
 }
 
 impl Order {
-    fn new(selection: &Selection<'_>, sort: &[SortKey]) -> Self {
+    fn new(writer: &mut SqlWriter, selection: &Selection<'_>, sort: &[SortKey]) -> Self {
         let is_in_id = selection.base.created_at == CREATED_AT_IN_ID;
         let tie = tie_direction(sort);
         let mut keys = Vec::with_capacity(sort.len());
@@ -211,9 +211,8 @@ impl Order {
                         selection.base.id
                     ),
                     form: Form::Text,
-                    indexed: false,
                 },
-                column => selection.key(column),
+                column => selection.key(writer, column),
             };
             keys.push((expression, *key));
         }
@@ -440,7 +439,6 @@ mod tests {
         let expression = |sql: &str| SqlExpression {
             sql: sql.to_owned(),
             form: Form::Text,
-            indexed: false,
         };
         Order {
             keys: keys

@@ -20,7 +20,7 @@ use crate::row::{Row, RowId};
 
 use super::RELATED_ROWS_MAX;
 use super::page::{by_id, read_row, write_columns};
-use super::sql::{Bind, RowSource as _, SqlWriter};
+use super::sql::{Bind, Key, RowSource as _, SqlWriter};
 use super::stored::StoredSource;
 
 /// Reads the ids of the reference fields that are asked for, into the rows: one statement, none without
@@ -153,9 +153,12 @@ fn write_related(
         Side::Source => ("source_id", "target_id"),
         Side::Target => ("target_id", "source_id"),
     };
-    let base = StoredSource::new(other).base();
+    let source = StoredSource::new(other);
+    let base = source.base();
     let mut writer = SqlWriter::new(&format!("SELECT l.{own} AS own_id, "));
     write_columns(&mut writer, &base);
+    let condition = source.condition(&mut writer);
+    let relationship = writer.bind_key(Key::Relationship(relationship));
     let ids = writer.bind(Bind::Uuids(ids));
     writer.push(&format!(
         "\nFROM forktex_data.link l\n\
@@ -164,7 +167,6 @@ fn write_related(
          ORDER BY l.{own}, {id}\n\
          LIMIT {limit}",
         from = base.from,
-        condition = base.condition,
         id = base.id,
         limit = RELATED_ROWS_MAX + 1,
     ));

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later OR LicenseRef-ForkTex-Commercial
 //! A query as SQL over a source of rows: the table of this crate, or one that a service has.
 //!
-//! Values are only ever bound, as text with a cast, so that a query of one shape has one statement
-//! text. What is written into the text are words of ours, keys that are numbers, and what a source
-//! gives, which quotes its names.
+//! Values are only ever bound, as text with a cast, and so are the keys of registers, fields and
+//! relationships: a query of one shape has one statement text, whoever asks it of which register. What is
+//! written into the text are words of ours, and what a source gives, which quotes its names.
 
 mod filter;
+mod join;
 mod lead;
 mod search;
 mod writer;
 
-use crate::filter::check::{CheckedFilter, Column, Test};
+use crate::filter::check::{CheckedFilter, Column};
 use crate::keys::FieldKey;
 use crate::operator::Operator;
 use crate::register::LoadedRegister;
@@ -19,15 +20,13 @@ use crate::search::Search;
 use super::Archived;
 use super::plan::CheckedQuery;
 
-use filter::{Context, Join, write_test_on};
+use filter::Context;
+use join::{Asked, Join, joins};
 pub(crate) use lead::{Lead, LeadChoice, choose, lead_by};
-pub(crate) use writer::{Bind, SqlWriter};
+pub(crate) use writer::{Bind, Key, SqlWriter};
 
 /// In [`RowBase::created_at`]: the instant is in the row's id, and is asked through it.
 pub(crate) const CREATED_AT_IN_ID: &str = "NULL::timestamptz";
-
-/// How many side tables one statement joins; what is beyond is asked of the cells.
-const JOINS_MAX: usize = 6;
 
 /// Rows in SQL.
 pub(crate) trait RowSource: Send + Sync {
@@ -37,8 +36,14 @@ pub(crate) trait RowSource: Send + Sync {
     /// Where they are, and what every row has.
     fn base(&self) -> RowBase;
 
+    /// Holds for each row of the register and for no other.
+    fn condition(&self, writer: &mut SqlWriter) -> String;
+
     /// The value of a column that is no reference, in the form in which it is compared.
-    fn expression(&self, column: Column) -> SqlExpression;
+    fn expression(&self, writer: &mut SqlWriter, column: Column) -> SqlExpression;
+
+    /// Whether an index serves comparisons with a column, beside the side tables.
+    fn is_indexed(&self, column: Column) -> bool;
 
     /// The side table that indexes a field, if it is ready: one entry for each row.
     fn entry(&self, field: usize) -> Option<Entry>;
@@ -49,15 +54,13 @@ pub(crate) trait RowSource: Send + Sync {
     }
 
     /// Whether a field is null, or absent: an expression that is never NULL.
-    fn state(&self, field: usize, state: EmptyState) -> String;
+    fn state(&self, writer: &mut SqlWriter, field: usize, state: EmptyState) -> String;
 }
 
 /// The rows of a source.
 pub(crate) struct RowBase {
     /// The table, or a join; without the word FROM.
     pub(crate) from: String,
-    /// Holds for each row of the register and for no other.
-    pub(crate) condition: String,
     /// A uuid.
     pub(crate) id: String,
     /// A bigint.
@@ -84,8 +87,6 @@ pub(crate) struct SqlExpression {
     /// NULL for an empty cell. A text has its collation.
     pub(crate) sql: String,
     pub(crate) form: Form,
-    /// Whether an index serves comparisons with it.
-    pub(crate) indexed: bool,
 }
 
 /// In which form a value is compared.
@@ -117,6 +118,14 @@ impl Entry {
             Form::NumberKey
         } else {
             Form::Text
+        }
+    }
+
+    /// Its column, under an alias of its table.
+    pub(crate) fn expression(self, alias: &str) -> SqlExpression {
+        SqlExpression {
+            sql: format!("{alias}.{}", self.column),
+            form: self.form(),
         }
     }
 }
@@ -173,7 +182,7 @@ impl Form {
 pub(crate) struct Selection<'a> {
     pub(crate) source: &'a dyn RowSource,
     pub(crate) base: RowBase,
-    joins: Vec<Join>,
+    joins: Vec<Join<'a>>,
     lead: Lead,
     query: &'a CheckedQuery,
 }
@@ -181,12 +190,18 @@ pub(crate) struct Selection<'a> {
 impl<'a> Selection<'a> {
     /// For rows in the order of the query, by what leads through it.
     pub(crate) fn sorted(source: &'a dyn RowSource, query: &'a CheckedQuery, lead: Lead) -> Self {
-        let first = query.sort.first().map(|key| key.column);
         let joins = match lead {
-            Lead::Any | Lead::Sort => joins(source, &query.filter, first),
+            Lead::Any => joins(source, &query.filter, None),
+            // An entry is found by its value, never by its row alone: a range is asked of the row.
+            Lead::Sort => {
+                let first = query.sort.first().map(|key| key.column);
+                let mut joins = joins(source, &query.filter, first);
+                joins.retain(|join| Some(join.column) == first || join.asked != Asked::Range);
+                joins
+            }
             Lead::Filter => {
                 let mut joins = joins(source, &query.filter, None);
-                joins.retain(|join| join.is_by_value);
+                joins.retain(|join| join.asked == Asked::Value);
                 joins
             }
         };
@@ -211,27 +226,26 @@ impl<'a> Selection<'a> {
     }
 
     /// The value of a column to compare and sort by: that of a joined side table, where there is one.
-    pub(crate) fn key(&self, column: Column) -> SqlExpression {
-        // Behind the lead, the side tables of others are out of sight.
-        let seen = if self.lead == Lead::Sort {
-            1
-        } else {
-            JOINS_MAX
+    pub(crate) fn key(&self, writer: &mut SqlWriter, column: Column) -> SqlExpression {
+        // Behind the lead, the values of other side tables are out of sight.
+        let seen: &[Join<'_>] = match self.lead {
+            Lead::Sort => self.joins.get(..1).unwrap_or_default(),
+            Lead::Any | Lead::Filter => &self.joins,
         };
-        let mut joins = self.joins.iter().take(seen);
-        match joins.find(|join| join.column == column) {
+        match seen.iter().find(|join| join.column == column) {
             Some(join) => join.expression(),
-            None => key_expression(self.source, &self.base, column),
+            None => key_expression(writer, self.source, &self.base, column),
         }
     }
 
     /// The id to sort by: that of the side table whose index gives the order.
     pub(crate) fn id(&self) -> String {
         let first = self.query.sort.first().map(|key| key.column);
+        let mut joins = self.joins.iter();
         let join = match first {
-            Some(column) => self.joins.iter().find(|join| join.column == column),
+            Some(column) => joins.find(|join| join.column == column),
             // An index on one value is in the order of the ids.
-            None => self.joins.iter().find(|join| join.is_by_value),
+            None => joins.find(|join| join.asked == Asked::Value),
         };
         join.map_or_else(|| self.base.id.clone(), Join::row_id)
     }
@@ -246,7 +260,6 @@ impl<'a> Selection<'a> {
                 self.base.id
             ),
             form: Form::Instant,
-            indexed: false,
         })
     }
 
@@ -261,49 +274,41 @@ impl<'a> Selection<'a> {
                 for join in &self.joins {
                     join.write(writer, &self.base.id);
                 }
-                writer.push("\nWHERE ").push(&self.base.condition);
+                let condition = self.source.condition(writer);
+                writer.push("\nWHERE ").push(&condition);
                 self.write_archived(writer);
-                let members = conjuncts(&self.query.filter);
-                self.write_conditions(writer, members);
+                self.write_conditions(writer);
             }
         }
     }
 
-    /// The entries of the lead, and for each of them its row, if that is asked for. `OFFSET 0` keeps the
-    /// inner part as it stands.
-    fn write_led(&self, writer: &mut SqlWriter, lead: &Join, others: &[Join]) {
-        let entry = lead.entry;
-        writer.push(&format!(
-            "\nFROM {} {}\nCROSS JOIN LATERAL (SELECT r.* FROM {}",
-            entry.table, lead.alias, self.base.from
-        ));
+    /// The entries of the lead, and of each the others in a chain, from id to id: the server can begin with
+    /// no other table, and reads the row itself last, where each entry has passed. `OFFSET 0` keeps the
+    /// parts as they stand.
+    ///
+    /// The lead stands beside them, and not in a sub-select with an order of its own: that would be planned
+    /// for all of its rows, and could be sorted first. Here `LIMIT` reaches it, and a page costs the least by
+    /// far where the index is walked.
+    fn write_led(&self, writer: &mut SqlWriter, lead: &Join<'_>, others: &[Join<'_>]) {
+        writer.push(&format!("\nFROM {} {}", lead.entry.table, lead.alias));
+        let mut found = lead.row_id();
         for join in others {
-            join.write(writer, &lead.row_id());
+            join.write_probe(writer, &found);
+            found = join.row_id();
         }
+        let condition = self.source.condition(writer);
         writer.push(&format!(
-            "\nWHERE {} AND {} = {}",
-            self.base.condition,
-            self.base.id,
-            lead.row_id()
+            "\nCROSS JOIN LATERAL (SELECT r.* FROM {}\nWHERE {condition} AND {} = {found}",
+            self.base.from, self.base.id
         ));
         self.write_archived(writer);
-        let (of_lead, of_row): (Vec<_>, Vec<_>) = conjuncts(&self.query.filter)
-            .into_iter()
-            .partition(|member| {
-                matches!(member, CheckedFilter::Test(test)
-                    if test.column == lead.column && is_served(test.operator))
-            });
-        self.write_conditions(writer, of_row);
+        self.write_conditions(writer);
+        let key = writer.bind_key(Key::Field(lead.entry.key));
         writer.push(&format!(
-            "\nOFFSET 0) r\nWHERE {}.field_key = {}",
-            lead.alias, entry.key
+            "\nOFFSET 0) r\nWHERE {}.field_key = {key}",
+            lead.alias
         ));
-        for member in of_lead {
-            if let CheckedFilter::Test(test) = member {
-                writer.push("\n  AND ");
-                write_test_on(writer, test, &lead.expression());
-            }
-        }
+        lead.write_tests(writer, &lead.alias);
     }
 
     fn write_archived(&self, writer: &mut SqlWriter) {
@@ -321,11 +326,18 @@ impl<'a> Selection<'a> {
         }
     }
 
-    fn write_conditions(&self, writer: &mut SqlWriter, members: Vec<&CheckedFilter>) {
-        let context = Context::new(self.source, &self.base, &self.joins);
-        for member in members {
-            writer.push("\n  AND ");
-            context.write(writer, member);
+    /// What no side table is asked.
+    fn write_conditions(&self, writer: &mut SqlWriter) {
+        let context = Context::new(self.source, &self.base, !self.joins.is_empty());
+        for member in conjuncts(&self.query.filter) {
+            let is_asked = match member {
+                CheckedFilter::Test(test) => self.joins.iter().any(|join| join.asks(test)),
+                _ => false,
+            };
+            if !is_asked {
+                writer.push("\n  AND ");
+                context.write(writer, member);
+            }
         }
         // Others are searched in memory.
         if self.base.searchable && self.query.search != Search::None {
@@ -337,14 +349,15 @@ impl<'a> Selection<'a> {
 
 /// The value of a column to compare and sort by, where no side table is joined.
 pub(crate) fn key_expression(
+    writer: &mut SqlWriter,
     source: &dyn RowSource,
     base: &RowBase,
     column: Column,
 ) -> SqlExpression {
     if column == Column::CreatedAt && base.created_at == CREATED_AT_IN_ID {
-        source.expression(Column::Id)
+        source.expression(writer, Column::Id)
     } else {
-        source.expression(column)
+        source.expression(writer, column)
     }
 }
 
@@ -380,47 +393,6 @@ fn is_by_value(operator: Operator) -> bool {
     matches!(operator, Operator::Eq | Operator::In)
 }
 
-/// Which side tables are joined. That of the first sort key, always: its index gives the order. Those
-/// of single values, always: they cost little, whichever side the planner begins with. That of a range
-/// only where nothing narrows the rows better: else the cells are asked of the rows that are left.
-fn joins(source: &dyn RowSource, filter: &CheckedFilter, first: Option<Column>) -> Vec<Join> {
-    let tests: Vec<&Test> = conjuncts(filter)
-        .into_iter()
-        .filter_map(|member| match member {
-            CheckedFilter::Test(test) if is_served(test.operator) => Some(test),
-            _ => None,
-        })
-        .collect();
-    let has_value = tests
-        .iter()
-        .any(|test| is_by_value(test.operator) && entry(source, test.column).is_some());
-    let mut columns: Vec<Column> = first.into_iter().collect();
-    columns.extend(
-        tests
-            .iter()
-            .filter(|test| is_by_value(test.operator) || !has_value)
-            .map(|test| test.column),
-    );
-    let mut joins: Vec<Join> = Vec::new();
-    for column in columns {
-        if joins.len() < JOINS_MAX
-            && joins.iter().all(|join| join.column != column)
-            && let Some(entry) = entry(source, column)
-        {
-            let is_by_value = tests
-                .iter()
-                .any(|test| test.column == column && test.operator == Operator::Eq);
-            joins.push(Join {
-                alias: format!("s{}", joins.len() + 1),
-                column,
-                entry,
-                is_by_value,
-            });
-        }
-    }
-    joins
-}
-
 /// Whether a column is a reference, whose links are found from either end.
 fn outgoing_link(source: &dyn RowSource, column: Column) -> bool {
     column.is_reference(source.register())
@@ -434,4 +406,4 @@ pub(crate) fn entry(source: &dyn RowSource, column: Column) -> Option<Entry> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

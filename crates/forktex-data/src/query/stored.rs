@@ -5,7 +5,9 @@ use crate::filter::check::Column;
 use crate::register::LoadedRegister;
 use crate::value::ValueKind;
 
-use super::sql::{CREATED_AT_IN_ID, EmptyState, Entry, Form, RowBase, RowSource, SqlExpression};
+use super::sql::{
+    CREATED_AT_IN_ID, EmptyState, Entry, Form, Key, RowBase, RowSource, SqlExpression, SqlWriter,
+};
 
 /// A register in the tables of this crate.
 pub(crate) struct StoredSource<'a> {
@@ -23,23 +25,22 @@ impl<'a> StoredSource<'a> {
         Self { register, alias }
     }
 
-    fn cell(&self, field: usize) -> SqlExpression {
+    fn cell(&self, writer: &mut SqlWriter, field: usize) -> SqlExpression {
         let alias = self.alias;
         let Some(field) = self.register.fields.get(field) else {
-            return unindexed("NULL::text".to_owned(), Form::Text);
+            return expression("NULL::text", Form::Text);
         };
-        let key = field.key;
+        let key = writer.bind_key(Key::Cell(field.key));
         match field.kind() {
-            ValueKind::Integer | ValueKind::Decimal => unindexed(
-                format!("({alias}.cells ->> '{key}')::numeric"),
-                Form::Number,
-            ),
-            ValueKind::Json => unindexed(
-                format!("NULLIF({alias}.cells -> '{key}', 'null'::jsonb)"),
+            ValueKind::Integer | ValueKind::Decimal => {
+                expression(format!("({alias}.cells ->> {key})::numeric"), Form::Number)
+            }
+            ValueKind::Json => expression(
+                format!("NULLIF({alias}.cells -> {key}, 'null'::jsonb)"),
                 Form::Json,
             ),
-            _ => unindexed(
-                format!("(({alias}.cells ->> '{key}') COLLATE \"C\")"),
+            _ => expression(
+                format!("(({alias}.cells ->> {key}) COLLATE \"C\")"),
                 Form::Text,
             ),
         }
@@ -56,7 +57,6 @@ impl RowSource for StoredSource<'_> {
         let column = |name: &str| format!("{alias}.{name}");
         RowBase {
             from: format!("forktex_data.row {alias}"),
-            condition: format!("{alias}.register_key = {}", self.register.key),
             id: column("id"),
             version: column("version"),
             external_ref: column("external_ref"),
@@ -69,30 +69,29 @@ impl RowSource for StoredSource<'_> {
         }
     }
 
-    fn expression(&self, column: Column) -> SqlExpression {
+    fn condition(&self, writer: &mut SqlWriter) -> String {
+        let key = writer.bind_key(Key::Register(self.register.key));
+        format!("{}.register_key = {key}", self.alias)
+    }
+
+    fn expression(&self, writer: &mut SqlWriter, column: Column) -> SqlExpression {
         let alias = self.alias;
         match column {
-            Column::Field(place) => self.cell(place),
-            Column::Id => SqlExpression {
-                sql: format!("{alias}.id"),
-                form: Form::Uuid,
-                indexed: true,
-            },
+            Column::Field(place) => self.cell(writer, place),
+            Column::Id => expression(format!("{alias}.id"), Form::Uuid),
             // Nothing asks for it: it is asked through the id.
-            Column::CreatedAt => SqlExpression {
-                sql: CREATED_AT_IN_ID.to_owned(),
-                form: Form::Instant,
-                indexed: true,
-            },
-            Column::UpdatedAt => unindexed(format!("{alias}.updated_at"), Form::Instant),
-            Column::ArchivedAt => unindexed(format!("{alias}.archived_at"), Form::Instant),
-            Column::Version => unindexed(format!("{alias}.version::numeric"), Form::Number),
-            Column::ExternalRef => SqlExpression {
-                sql: format!("({alias}.external_ref COLLATE \"C\")"),
-                form: Form::Text,
-                indexed: true,
-            },
+            Column::CreatedAt => expression(CREATED_AT_IN_ID, Form::Instant),
+            Column::UpdatedAt => expression(format!("{alias}.updated_at"), Form::Instant),
+            Column::ArchivedAt => expression(format!("{alias}.archived_at"), Form::Instant),
+            Column::Version => expression(format!("{alias}.version::numeric"), Form::Number),
+            Column::ExternalRef => {
+                expression(format!("({alias}.external_ref COLLATE \"C\")"), Form::Text)
+            }
         }
+    }
+
+    fn is_indexed(&self, column: Column) -> bool {
+        matches!(column, Column::Id | Column::CreatedAt | Column::ExternalRef)
     }
 
     fn entry(&self, field: usize) -> Option<Entry> {
@@ -115,25 +114,22 @@ impl RowSource for StoredSource<'_> {
         self.alias == "r"
     }
 
-    fn state(&self, field: usize, state: EmptyState) -> String {
+    fn state(&self, writer: &mut SqlWriter, field: usize, state: EmptyState) -> String {
         let alias = self.alias;
         let Some(field) = self.register.fields.get(field) else {
             return "FALSE".to_owned();
         };
-        let key = field.key;
+        let key = writer.bind_key(Key::Cell(field.key));
         match state {
-            EmptyState::Null => {
-                format!("(({alias}.cells -> '{key}' = 'null'::jsonb) IS TRUE)")
-            }
-            EmptyState::Absent => format!("(NOT {alias}.cells ? '{key}')"),
+            EmptyState::Null => format!("(({alias}.cells -> {key} = 'null'::jsonb) IS TRUE)"),
+            EmptyState::Absent => format!("(NOT {alias}.cells ? {key})"),
         }
     }
 }
 
-fn unindexed(sql: String, form: Form) -> SqlExpression {
+fn expression(sql: impl Into<String>, form: Form) -> SqlExpression {
     SqlExpression {
-        sql,
+        sql: sql.into(),
         form,
-        indexed: false,
     }
 }

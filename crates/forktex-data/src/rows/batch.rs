@@ -16,8 +16,9 @@ use crate::limits::CREATE_ROWS_MAX;
 use crate::register::Register;
 use crate::row::RowId;
 use crate::rows::change::{self, Asked, ChangeKind};
+use crate::rows::create::{self, NewRow, Prepared};
 use crate::rows::lock::{self, StoredRow, Wanted};
-use crate::rows::{create, read, upsert, write};
+use crate::rows::{read, upsert, write};
 
 /// One row of a batch that cannot be written.
 #[derive(Debug)]
@@ -92,8 +93,19 @@ pub(crate) struct BatchCounts {
     pub(crate) updated: u64,
 }
 
-/// Creates rows. Round trips: one, and one more each for numbers, for references, and for what depends on
-/// the rows; not more for more rows.
+/// Makes rows ready for [`create`], without I/O, while a batch before is being written; none where
+/// [`create`] has to do it itself.
+pub(crate) async fn prepare(
+    register: &Register,
+    actor: Option<Uuid>,
+    rows: &[NewRow<'_>],
+) -> Option<Prepared> {
+    create::prepare(&acting(register, actor), rows).await
+}
+
+/// Creates rows; what [`prepare`] gave for these same rows and the same actor spares the making. Round
+/// trips: one, and one more each for numbers, for references, and for what depends on the rows; not more
+/// for more rows.
 ///
 /// # Errors
 /// [`BatchError`].
@@ -101,10 +113,11 @@ pub(crate) async fn create(
     tx: &mut Transaction,
     register: &Register,
     actor: Option<Uuid>,
-    drafts: &[Draft],
+    rows: &[NewRow<'_>],
+    prepared: Option<Prepared>,
 ) -> Result<Vec<RowId>, BatchError> {
     let register = acting(register, actor);
-    let created = create::create(tx, &register, drafts).await?;
+    let created = create::create(tx, &register, rows, prepared).await?;
     let ids = created.rows.iter().map(|row| RowId::from(row.stored.id));
     Ok(ids.collect())
 }
@@ -121,7 +134,7 @@ pub(crate) async fn upsert(
     tx: &mut Transaction,
     register: &Register,
     actor: Option<Uuid>,
-    rows: &[(String, Draft)],
+    rows: &[(&str, &Draft)],
 ) -> Result<BatchCounts, BatchError> {
     check_batch(register, rows)?;
     let register = acting(register, actor);
@@ -143,7 +156,7 @@ fn acting(register: &Register, actor: Option<Uuid>) -> Register {
 }
 
 /// Finds references that come twice, without I/O.
-fn check_batch(register: &Register, rows: &[(String, Draft)]) -> Result<(), BatchError> {
+fn check_batch(register: &Register, rows: &[(&str, &Draft)]) -> Result<(), BatchError> {
     if rows.len() > CREATE_ROWS_MAX {
         return Err(BatchError::Whole(DataError::LimitReached {
             what: "rows in one call",
@@ -153,7 +166,7 @@ fn check_batch(register: &Register, rows: &[(String, Draft)]) -> Result<(), Batc
     let mut seen = BTreeSet::new();
     let mut failures = Vec::new();
     for (index, (external_ref, _)) in rows.iter().enumerate() {
-        if !seen.insert(external_ref.as_str()) {
+        if !seen.insert(*external_ref) {
             let error = write::duplicate_external_ref(register.name());
             failures.push(RowFailure { index, error });
         }
@@ -168,11 +181,11 @@ fn check_batch(register: &Register, rows: &[(String, Draft)]) -> Result<(), Batc
 async fn upsert_once(
     tx: &mut Transaction,
     register: &Register,
-    rows: &[(String, Draft)],
+    rows: &[(&str, &Draft)],
 ) -> Result<BatchCounts, BatchError> {
     let references: Vec<String> = rows
         .iter()
-        .map(|(reference, _)| reference.clone())
+        .map(|(reference, _)| (*reference).to_owned())
         .collect();
     let (definition, found) =
         lock::register_and_rows(tx, register, Wanted::ExternalRefs(&references)).await?;
@@ -187,8 +200,8 @@ async fn upsert_once(
     let mut changes = Vec::new();
     let (mut new, mut new_places) = (Vec::new(), Vec::new());
     for (index, (reference, draft)) in rows.iter().enumerate() {
-        let draft = draft.clone().external_ref(reference.as_str());
-        if let Some(row) = found.remove(reference) {
+        let draft = Draft::clone(draft).external_ref(*reference);
+        if let Some(row) = found.remove(*reference) {
             let references = linked.remove(&row.id).unwrap_or_default();
             changes.push(Asked {
                 index,
@@ -207,7 +220,7 @@ async fn upsert_once(
     };
     change::apply(tx, &register, changes).await?;
     if !new.is_empty() {
-        let created = create::create(tx, &register, &new).await;
+        let created = create::create(tx, &register, &create::new_rows(&new), None).await;
         created.map_err(|error| at_places(error, &new_places))?;
     }
     Ok(counts)

@@ -33,8 +33,11 @@ use crate::rows::dependents;
 use crate::rows::lock::{self, StoredRow};
 use crate::rows::number;
 use crate::rows::read::{self, References};
-use crate::rows::write::{self, Guard, RowWrite, Target};
+use crate::rows::write::{self, Guard, Insertion, RowWrite, Target};
 use crate::validate::{self, DraftMode, RowProblems};
+
+/// Rows that are worked on before other futures have their turn.
+pub(crate) const TURN_ROWS: usize = 64;
 
 /// How often the drafts are checked at most: by the snapshot, and by the definition that is held.
 const ROUNDS_MAX: usize = 3;
@@ -59,6 +62,28 @@ pub(crate) struct CreatedRow {
     pub(crate) references: References,
 }
 
+/// A draft, and the id that its row is to have. Drafts are in the order of their ids.
+#[derive(Clone, Copy)]
+pub(crate) struct NewRow<'d> {
+    pub(crate) id: RowId,
+    pub(crate) draft: &'d Draft,
+}
+
+/// Rows that are checked and complete, with the statement that creates them.
+pub(crate) struct Prepared {
+    /// That of the definition by which they were checked.
+    version: i64,
+    writes: Vec<RowWrite>,
+    insertion: Insertion,
+}
+
+/// What comes of making rows ready within the transaction.
+enum Outcome {
+    Ready(Box<Prepared>),
+    /// The definition is another one by now. It is held.
+    Newer(Register),
+}
+
 /// A row to be created, as its draft says.
 struct Planned {
     id: Uuid,
@@ -67,65 +92,83 @@ struct Planned {
     references: References,
 }
 
+impl Prepared {
+    fn new(register: &Register, writes: Vec<RowWrite>, guard: Guard) -> Self {
+        let definition = register.loaded();
+        Self {
+            version: definition.version,
+            insertion: Insertion::new(target(register, definition), &writes, guard),
+            writes,
+        }
+    }
+}
+
+/// Gives the row of each draft its id.
+pub(crate) fn new_rows(drafts: &[Draft]) -> Vec<NewRow<'_>> {
+    let ids = RowId::generate_many(OffsetDateTime::now_utc(), drafts.len());
+    let rows = drafts.iter().zip(ids);
+    rows.map(|(draft, id)| NewRow { id, draft }).collect()
+}
+
+/// Makes rows ready before there is a transaction for them: the server can work on others meanwhile.
+/// Gives way to other futures every [`TURN_ROWS`] rows.
+///
+/// None where it cannot be done without the database: rows that are numbered, and drafts that are
+/// refused, as only the definition that is held can refuse them for good.
+pub(crate) async fn prepare(register: &Register, rows: &[NewRow<'_>]) -> Option<Prepared> {
+    let definition = register.loaded();
+    let is_numbered = !number::fields(definition).is_empty();
+    if rows.is_empty() || rows.len() > CREATE_ROWS_MAX || is_numbered {
+        return None;
+    }
+    let mut planned = Vec::with_capacity(rows.len());
+    for rows in rows.chunks(TURN_ROWS) {
+        planned.extend(plan(definition, rows, register.data().types()).ok()?);
+        tokio::task::yield_now().await;
+    }
+    let writes = complete(definition, planned).ok()?;
+    tokio::task::yield_now().await;
+    Some(Prepared::new(register, writes, Guard::Check))
+}
+
 /// Creates a row of each draft, in one statement beside those for numbers, references and what depends on
-/// the rows.
+/// the rows. What was prepared of these same rows is used, unless the definition is a newer one.
 pub(crate) async fn create(
     tx: &mut Transaction,
     register: &Register,
-    drafts: &[Draft],
+    rows: &[NewRow<'_>],
+    prepared: Option<Prepared>,
 ) -> Result<Created, BatchError> {
-    if drafts.len() > CREATE_ROWS_MAX {
+    if rows.len() > CREATE_ROWS_MAX {
         return Err(BatchError::Whole(DataError::LimitReached {
             what: "rows in one call",
             max: CREATE_ROWS_MAX,
         }));
     }
     let mut register = register.clone();
-    let mut guard = Guard::Check;
+    let (mut guard, mut prepared) = (Guard::Check, prepared);
     for _ in 0..ROUNDS_MAX {
         let definition = Arc::clone(register.loaded());
-        if drafts.is_empty() {
+        if rows.is_empty() {
             let rows = Vec::new();
             return Ok(Created { definition, rows });
         }
-        let now = OffsetDateTime::now_utc();
-        let planned = plan(&definition, drafts, register.data().types(), now);
-        let mut planned = match planned {
-            // What an old definition refuses, the present one may take.
-            Err(refusal) if guard == Guard::Check => {
-                let current = lock::register(tx, &register).await?;
-                if current.version == definition.version {
-                    return Err(refusal);
-                }
+        let outcome = match prepared.take() {
+            Some(ready) if ready.version == definition.version => Outcome::Ready(Box::new(ready)),
+            _ => make_ready(tx, &register, rows, guard).await?,
+        };
+        let ready = match outcome {
+            Outcome::Ready(ready) => *ready,
+            Outcome::Newer(newer) => {
+                register = newer;
                 guard = Guard::Held;
-                register = hold(tx, &register, current).await?;
                 continue;
             }
-            planned => planned?,
         };
-        let numbered = number::fields(&definition);
-        if !numbered.is_empty() {
-            if guard == Guard::Check {
-                let current = lock::register(tx, &register).await?;
-                guard = Guard::Held;
-                if current.version != definition.version {
-                    register = hold(tx, &register, current).await?;
-                    continue;
-                }
-            }
-            let first = number::take(tx, register.tenant(), &numbered, planned.len()).await?;
-            for (place, row) in planned.iter_mut().enumerate() {
-                number::fill(&mut row.cells, &first, place);
-            }
-        }
-        let mut writes = complete(&definition, planned, now)?;
-        let target = Target {
-            tenant: register.tenant(),
-            actor: register.actor(),
-            register: &definition,
-        };
-        let written = write::insert(tx, target, &writes, guard).await?;
-        if guard == Guard::Check && written.version != Some(definition.version) {
+        let mut writes = ready.writes;
+        let is_checked = ready.insertion.guard() == Guard::Check;
+        let written = write::insert(tx, target(&register, &definition), ready.insertion).await?;
+        if is_checked && written.version != Some(definition.version) {
             let current = lock::current(tx, &register, written.version).await?;
             register = hold(tx, &register, current).await?;
             guard = Guard::Held;
@@ -148,6 +191,59 @@ pub(crate) async fn create(
     Err(DataError::corrupt("version of register", key).into())
 }
 
+/// Checks the drafts within the transaction, and takes the numbers of their rows.
+async fn make_ready(
+    tx: &mut Transaction,
+    register: &Register,
+    rows: &[NewRow<'_>],
+    guard: Guard,
+) -> Result<Outcome, BatchError> {
+    let definition = register.loaded();
+    let mut guard = guard;
+    let mut planned = match plan(definition, rows, register.data().types()) {
+        // What an old definition refuses, the present one may take.
+        Err(refusal) if guard == Guard::Check => {
+            let newer = newer(tx, register).await?;
+            return newer.map(Outcome::Newer).ok_or(refusal);
+        }
+        planned => planned?,
+    };
+    let numbered = number::fields(definition);
+    if !numbered.is_empty() {
+        if guard == Guard::Check {
+            if let Some(newer) = newer(tx, register).await? {
+                return Ok(Outcome::Newer(newer));
+            }
+            guard = Guard::Held;
+        }
+        let first = number::take(tx, register.tenant(), &numbered, planned.len()).await?;
+        for (place, row) in planned.iter_mut().enumerate() {
+            number::fill(&mut row.cells, &first, place);
+        }
+    }
+    let writes = complete(definition, planned)?;
+    let ready = Prepared::new(register, writes, guard);
+    Ok(Outcome::Ready(Box::new(ready)))
+}
+
+/// Holds the definition; gives the register with the one that holds, where that is another one.
+async fn newer(tx: &mut Transaction, register: &Register) -> Result<Option<Register>, DataError> {
+    let current = lock::register(tx, register).await?;
+    if current.version == register.loaded().version {
+        return Ok(None);
+    }
+    hold(tx, register, current).await.map(Some)
+}
+
+/// Under which definition the rows are written, and by whom.
+fn target<'d>(register: &Register, definition: &'d LoadedRegister) -> Target<'d> {
+    Target {
+        tenant: register.tenant(),
+        actor: register.actor(),
+        register: definition,
+    }
+}
+
 /// Names the first draft that refers to the row which is not there.
 fn blame(writes: &[RowWrite], error: DataError) -> BatchError {
     let DataError::RowNotFound { id, .. } = &error else {
@@ -167,7 +263,7 @@ pub(crate) async fn many(
     register: &Register,
     drafts: &[Draft],
 ) -> Result<Vec<Row>, DataError> {
-    let created = create(tx, register, drafts).await;
+    let created = create(tx, register, &new_rows(drafts), None).await;
     let created = created.map_err(BatchError::into_data_error)?;
     Ok(created.into_rows().collect())
 }
@@ -178,7 +274,8 @@ pub(crate) async fn one(
     register: &Register,
     draft: &Draft,
 ) -> Result<Row, DataError> {
-    let created = create(tx, register, std::slice::from_ref(draft)).await;
+    let rows = new_rows(std::slice::from_ref(draft));
+    let created = create(tx, register, &rows, None).await;
     let created = created.map_err(BatchError::into_error_of_one)?;
     let row = created.into_rows().next();
     row.ok_or_else(|| DataError::corrupt("row", "that was created"))
@@ -195,21 +292,19 @@ async fn hold(
     Ok(register.with_definition(held))
 }
 
-/// Checks every draft, and gives each row its id. All that is wrong is told at once.
+/// Checks every draft. All that is wrong is told at once.
 fn plan(
     definition: &LoadedRegister,
-    drafts: &[Draft],
+    rows: &[NewRow<'_>],
     types: &TypeRegistry,
-    now: OffsetDateTime,
 ) -> Result<Vec<Planned>, BatchError> {
-    let ids = RowId::generate_many(now, drafts.len());
-    let mut planned = Vec::with_capacity(drafts.len());
+    let mut planned = Vec::with_capacity(rows.len());
     let mut failures = Vec::new();
-    for (index, (draft, id)) in drafts.iter().zip(ids).enumerate() {
-        let checked = validate::check_draft(&definition.fields, draft, DraftMode::Create, types);
-        match checked {
+    for (index, row) in rows.iter().enumerate() {
+        let fields = &definition.fields;
+        match validate::check_draft(fields, row.draft, DraftMode::Create, types) {
             Ok(checked) => planned.push(Planned {
-                id: id.as_uuid(),
+                id: row.id.as_uuid(),
                 cells: cells_of(definition, checked.cells),
                 external_ref: checked.external_ref.flatten(),
                 references: references_of(definition, checked.references),
@@ -231,9 +326,9 @@ fn plan(
 fn complete(
     definition: &LoadedRegister,
     planned: Vec<Planned>,
-    now: OffsetDateTime,
 ) -> Result<Vec<RowWrite>, BatchError> {
     let own = computed::own_row(definition)?;
+    let now = OffsetDateTime::now_utc();
     let mut failures = Vec::new();
     let mut writes = Vec::with_capacity(planned.len());
     for (index, mut row) in planned.into_iter().enumerate() {

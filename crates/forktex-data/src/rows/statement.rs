@@ -8,7 +8,7 @@ use std::fmt;
 
 use forktex_db::DbError;
 use forktex_db::sqlx::error::BoxDynError;
-use forktex_db::sqlx::postgres::PgArguments;
+use forktex_db::sqlx::postgres::{PgArguments, PgBindIterExt as _, PgHasArrayType};
 use forktex_db::sqlx::query::Query;
 use forktex_db::sqlx::{self, Arguments, AssertSqlSafe, Encode, Postgres, Type};
 
@@ -44,6 +44,15 @@ impl Statement {
         }
         self.bound += 1;
         Placeholder(self.bound)
+    }
+
+    /// Binds an array of what an iterator gives, which is written where it is sent from at once.
+    pub(crate) fn bind_each<'q, I>(&mut self, values: I) -> Placeholder
+    where
+        I: Iterator,
+        I::Item: Encode<'q, Postgres> + Type<Postgres> + PgHasArrayType,
+    {
+        self.bind(values.bind_iter())
     }
 
     /// Adds a common table expression.
@@ -89,7 +98,7 @@ mod tests {
     fn parts_are_joined_and_places_are_counted() {
         let mut statement = Statement::default();
         let key = statement.bind(7_i64);
-        let names = statement.bind(vec!["a".to_owned()]);
+        let names = statement.bind_each(["a", "b"].into_iter());
         statement.part("a", &format!("SELECT {key}"));
         statement.part("b", &format!("SELECT {names}::text[], {key}"));
         statement.end("SELECT 1");

@@ -31,7 +31,7 @@ use crate::rows::history::{self, RowAction};
 use crate::rows::lock::StoredRow;
 use crate::rows::read::References;
 use crate::rows::statement::Statement;
-use crate::search;
+use crate::search::{self, SearchEntry};
 
 /// Under which definition is written, and by whom.
 #[derive(Clone, Copy)]
@@ -78,19 +78,46 @@ pub(crate) struct Written {
     pub(crate) duplicates: Vec<(FieldKey, Uuid)>,
 }
 
-/// Creates rows. One round trip, and up to three more where the register can be searched.
+/// What creates rows: a statement with all that it needs, and the words that are kept behind it.
+pub(crate) struct Insertion {
+    statement: Statement,
+    words: Vec<SearchEntry>,
+    guard: Guard,
+}
+
+impl Insertion {
+    /// Pure: it may be made long before it is run.
+    pub(crate) fn new(target: Target<'_>, rows: &[RowWrite], guard: Guard) -> Self {
+        let mut moves = moves_of(target.register, rows);
+        Self {
+            statement: sql::insert(target, rows, &moves, guard),
+            words: std::mem::take(&mut moves.search_new),
+            guard,
+        }
+    }
+
+    /// Whether the statement compares the version of the register.
+    pub(crate) fn guard(&self) -> Guard {
+        self.guard
+    }
+}
+
+/// Creates rows, for the target that the insertion was made for. One round trip, and up to three more
+/// where the register can be searched.
 pub(crate) async fn insert(
     tx: &mut Transaction,
     target: Target<'_>,
-    rows: &[RowWrite],
-    guard: Guard,
+    insertion: Insertion,
 ) -> Result<Written, DataError> {
-    let moves = moves_of(target.register, rows);
-    let statement = sql::insert(target, rows, &moves, guard);
+    let Insertion {
+        statement,
+        words,
+        guard,
+    } = insertion;
     let written = run(tx, target, statement).await?;
     let is_written = guard == Guard::Held || written.version == Some(target.register.version);
-    if is_written && written.duplicates.is_empty() {
-        write_search(tx, target, &moves).await?;
+    if is_written && written.duplicates.is_empty() && !words.is_empty() {
+        search::write_entries(tx, target.tenant, target.register.key, &words).await?;
     }
     Ok(written)
 }

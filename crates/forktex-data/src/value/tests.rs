@@ -36,6 +36,14 @@ fn every_kind_comes_back_from_its_cell() {
 }
 
 #[test]
+fn every_kind_is_written_as_its_json() {
+    for value in value_of_each_kind() {
+        let written = serde_json::to_string(&value).unwrap();
+        assert_eq!(written, value.to_json().to_string(), "{value:?}");
+    }
+}
+
+#[test]
 fn a_cell_of_another_kind_is_not_read() {
     let values = value_of_each_kind();
     for value in &values {

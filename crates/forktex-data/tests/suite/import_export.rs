@@ -165,6 +165,28 @@ async fn skip_writes_the_rest_and_reports_each_row() {
     assert!(bills.quarantined(None, None).await.unwrap().is_empty());
 }
 
+/// The second batch is made ready while the first is written again.
+#[tokio::test]
+async fn rows_are_in_the_order_of_the_file_also_where_some_fail() {
+    let world = World::create().await;
+    let bills = bills(&world).await;
+    let many = (0..2_500)
+        .map(|n| format!("n{n},{n}\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    let twice = format!("name,count\nn5,-1\n{many}");
+    let report = csv(&bills, &twice, OnError::Skip).await.unwrap();
+    assert_eq!((report.created, report.failed), (2_500, 1), "{report:?}");
+    assert_eq!(report.problems[0].line, 8);
+    let rows: Vec<forktex_data::Row> = RowQuery::new(&bills).stream().try_collect().await.unwrap();
+    let counts: Vec<i64> = rows
+        .iter()
+        .filter_map(|row| row.get("count").and_then(Value::as_integer))
+        .collect();
+    let expected: Vec<i64> = (-1..2_500).filter(|n| *n != 5).collect();
+    assert_eq!(counts, expected);
+}
+
 #[tokio::test]
 async fn quarantine_keeps_what_failed_with_its_problems() {
     let world = World::create().await;

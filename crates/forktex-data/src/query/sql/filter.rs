@@ -15,58 +15,24 @@ use crate::search::{SIMILAR_ONE_OF, tokenize, trigrams};
 use crate::value::Value;
 
 use super::{
-    Bind, CREATED_AT_IN_ID, EmptyState, Entry, RowBase, RowSource, SqlExpression, SqlWriter,
-    conjuncts, entry, is_served,
+    Bind, CREATED_AT_IN_ID, EmptyState, Entry, Key, RowBase, RowSource, SqlExpression, SqlWriter,
+    conjuncts, entry, is_by_value, is_served,
 };
-
-/// A side table that is joined.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Join {
-    pub(crate) alias: String,
-    pub(crate) column: Column,
-    pub(crate) entry: Entry,
-    /// One value is asked of it, so that its rows come in the order of their ids.
-    pub(crate) is_by_value: bool,
-}
-
-impl Join {
-    pub(crate) fn expression(&self) -> SqlExpression {
-        SqlExpression {
-            sql: format!("{}.{}", self.alias, self.entry.column),
-            form: self.entry.form(),
-            indexed: true,
-        }
-    }
-
-    pub(crate) fn row_id(&self) -> String {
-        format!("{}.row_id", self.alias)
-    }
-
-    pub(super) fn write(&self, writer: &mut SqlWriter, id: &str) {
-        let Self { alias, entry, .. } = self;
-        writer.push(&format!(
-            "\nJOIN {} {alias} ON {alias}.field_key = {} AND {alias}.row_id = {id}",
-            entry.table, entry.key
-        ));
-    }
-}
 
 /// What conditions are written over.
 pub(crate) struct Context<'a> {
     source: &'a dyn RowSource,
     base: &'a RowBase,
-    joins: &'a [Join],
-    /// The rows are narrowed by a value already: what else is asked is asked of the rows that are left.
+    /// The rows are narrowed by a side table already: what else is asked is asked of those that are left.
     is_narrowed: bool,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(source: &'a dyn RowSource, base: &'a RowBase, joins: &'a [Join]) -> Self {
+    pub(crate) fn new(source: &'a dyn RowSource, base: &'a RowBase, is_narrowed: bool) -> Self {
         Self {
             source,
             base,
-            joins,
-            is_narrowed: !joins.is_empty(),
+            is_narrowed,
         }
     }
 
@@ -80,12 +46,8 @@ impl<'a> Context<'a> {
     }
 
     fn test(&self, writer: &mut SqlWriter, test: &Test) {
-        let joined = self.joins.iter().find(|join| join.column == test.column);
-        match (joined, entry(self.source, test.column)) {
-            (Some(join), _) if is_served(test.operator) => {
-                write_test_on(writer, test, &join.expression());
-            }
-            (None, Some(entry)) if !self.is_narrowed && is_served(test.operator) => {
+        match entry(self.source, test.column) {
+            Some(entry) if !self.is_narrowed && is_served(test.operator) => {
                 self.in_entry(writer, std::slice::from_ref(&(test, entry)));
             }
             _ => self.plain(writer, test),
@@ -115,16 +77,16 @@ impl<'a> Context<'a> {
             if n > 0 {
                 writer.push(" UNION ALL ");
             }
+            let key = writer.bind_key(Key::Field(entry.key));
             writer.push(&format!(
-                "SELECT e.row_id FROM {} e WHERE e.field_key = {} AND ",
-                entry.table, entry.key
+                "SELECT e.row_id FROM {} e WHERE e.field_key = {key} AND ",
+                entry.table
             ));
-            let expression = SqlExpression {
-                sql: format!("e.{}", entry.column),
-                form: entry.form(),
-                indexed: true,
-            };
-            write_test_on(writer, test, &expression);
+            write_test_on(writer, test, &entry.expression("e"));
+        }
+        // No range is read anew for each row: see `join`.
+        if tests.iter().any(|(test, _)| !is_by_value(test.operator)) {
+            writer.push(" OFFSET 0");
         }
         writer.push(")");
     }
@@ -179,10 +141,12 @@ impl<'a> Context<'a> {
         }
         match (test.operator, test.column) {
             (Operator::IsNull, Column::Field(place)) => {
-                writer.push(&self.source.state(place, EmptyState::Null));
+                let state = self.source.state(writer, place, EmptyState::Null);
+                writer.push(&state);
             }
             (Operator::IsAbsent, Column::Field(place)) => {
-                writer.push(&self.source.state(place, EmptyState::Absent));
+                let state = self.source.state(writer, place, EmptyState::Absent);
+                writer.push(&state);
             }
             // What every row has was never emptied: without a value, it was never set.
             (Operator::IsNull, _) => {
@@ -191,12 +155,16 @@ impl<'a> Context<'a> {
             (_, Column::CreatedAt) if self.base.created_at == CREATED_AT_IN_ID => {
                 write_created_at(writer, test, &self.base.id);
             }
-            _ => write_test_on(writer, test, &self.source.expression(test.column)),
+            _ => {
+                let expression = self.source.expression(writer, test.column);
+                write_test_on(writer, test, &expression);
+            }
         }
     }
 
     fn link(&self, writer: &mut SqlWriter, test: &Test, relationship: RelationshipKey) {
         let id = &self.base.id;
+        let relationship = writer.bind_key(Key::Relationship(relationship));
         let links = format!("FROM forktex_data.link l WHERE l.relationship_key = {relationship}");
         match test.operator {
             Operator::Eq | Operator::In => {
@@ -225,6 +193,8 @@ impl<'a> Context<'a> {
         };
         let source = StoredSource::with_alias(&related.register, "other");
         let base = source.base();
+        let condition = source.condition(writer);
+        let key = writer.bind_key(Key::Relationship(related.relationship));
         writer.push(&format!(
             "{id} IN (SELECT l.{own} FROM forktex_data.link l JOIN {from} \
              ON {other_id} = l.{other} AND {condition} \
@@ -232,10 +202,8 @@ impl<'a> Context<'a> {
             id = self.base.id,
             from = base.from,
             other_id = base.id,
-            condition = base.condition,
-            key = related.relationship,
         ));
-        let context = Context::new(&source, &base, &[]);
+        let context = Context::new(&source, &base, false);
         for member in conjuncts(&related.filter) {
             writer.push(" AND ");
             context.write(writer, member);
@@ -246,7 +214,7 @@ impl<'a> Context<'a> {
 
 /// Writes a comparison with an expression. NULL for an empty cell, but for `is_empty`.
 pub(crate) fn write_test_on(writer: &mut SqlWriter, test: &Test, expression: &SqlExpression) {
-    let SqlExpression { sql, form, .. } = expression;
+    let SqlExpression { sql, form } = expression;
     let one = |writer: &mut SqlWriter, word: &str| {
         let first = test.operands.first().map(Value::canonical_text);
         let operand = writer.bind_text(first.unwrap_or_default());
@@ -341,7 +309,7 @@ fn write_fuzzy(writer: &mut SqlWriter, sql: &str, pattern: &str) {
         if n > 0 {
             writer.push(" AND ");
         }
-        let letters = word.chars().count();
+        let letters = writer.bind_count(word.chars().count());
         let trigrams = writer.bind(Bind::Texts(trigrams(word)));
         writer.push(&format!(
             "EXISTS (SELECT 1 FROM (\
@@ -353,7 +321,7 @@ fn write_fuzzy(writer: &mut SqlWriter, sql: &str, pattern: &str) {
                 SELECT count(DISTINCT substr('  ' || found.word || ' ', place, 3)) AS shared \
                 FROM generate_series(1, length(found.word) + 1) AS place \
                 WHERE substr('  ' || found.word || ' ', place, 3) = ANY ({trigrams}::text[])\
-             ) same WHERE same.shared * {SIMILAR_ONE_OF} >= length(found.word) + {letters} + 2 - same.shared)"
+             ) same WHERE same.shared * {SIMILAR_ONE_OF} >= length(found.word) + {letters}::bigint + 2 - same.shared)"
         ));
     }
     writer.push(")");

@@ -6,12 +6,11 @@
 //! cannot know how many rows a bound value has once its plan is made for any value, and takes that plan;
 //! so the way is chosen here, and the statement leaves it no other.
 
-use super::filter::write_test_on;
-use super::{Search, SqlExpression, SqlWriter, conjuncts, entry, is_by_value, outgoing_link};
 use crate::filter::check::CheckedFilter;
 use crate::query::plan::CheckedQuery;
 
-use super::RowSource;
+use super::filter::write_test_on;
+use super::{Key, RowSource, Search, SqlWriter, conjuncts, entry, is_by_value, outgoing_link};
 
 /// As many rows of one value are sorted; of more, the order is followed and each row asked for the value.
 const SORTED_ROWS_MAX: usize = 1_000;
@@ -77,16 +76,12 @@ pub(crate) fn choose(source: &dyn RowSource, query: &CheckedQuery) -> LeadChoice
     let mut writer = SqlWriter::new("SELECT least(");
     for (n, (test, entry)) in values.into_iter().enumerate() {
         let comma = if n > 0 { ", " } else { "" };
+        let key = writer.bind_key(Key::Field(entry.key));
         writer.push(&format!(
-            "{comma}(SELECT count(*) FROM (SELECT 1 FROM {} e WHERE e.field_key = {} AND ",
-            entry.table, entry.key
+            "{comma}(SELECT count(*) FROM (SELECT 1 FROM {} e WHERE e.field_key = {key} AND ",
+            entry.table
         ));
-        let expression = SqlExpression {
-            sql: format!("e.{}", entry.column),
-            form: entry.form(),
-            indexed: true,
-        };
-        write_test_on(&mut writer, test, &expression);
+        write_test_on(&mut writer, test, &entry.expression("e"));
         writer.push(&format!(" LIMIT {SORTED_ROWS_MAX}) some_rows)"));
     }
     writer.push(") AS rarest");

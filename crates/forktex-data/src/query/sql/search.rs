@@ -4,12 +4,13 @@
 use crate::keys::RegisterKey;
 use crate::search::{SIMILAR_ONE_OF, Search, trigrams};
 
-use super::{Bind, SqlWriter};
+use super::{Bind, Key, SqlWriter};
 
 /// After every letter and digit: no word that begins like another comes after it.
 const LAST_CODE_POINT: char = '\u{10FFFF}';
 
 pub(super) fn write(writer: &mut SqlWriter, register: RegisterKey, id: &str, search: &Search) {
+    let register = writer.bind_key(Key::Register(register));
     match search {
         Search::None => {}
         Search::Words(words) => {
@@ -25,7 +26,7 @@ pub(super) fn write(writer: &mut SqlWriter, register: RegisterKey, id: &str, sea
         }
         Search::Fuzzy(words) => {
             for word in words {
-                let letters = word.chars().count();
+                let letters = writer.bind_count(word.chars().count());
                 let trigrams = writer.bind(Bind::Texts(trigrams(word)));
                 writer.push(&format!(
                     "\n  AND {id} IN (SELECT w.row_id FROM forktex_data.search_word w \
@@ -34,7 +35,7 @@ pub(super) fn write(writer: &mut SqlWriter, register: RegisterKey, id: &str, sea
                      WHERE t.register_key = {register} AND t.trigram = ANY ({trigrams}::text[]) \
                      GROUP BY t.word \
                      HAVING count(DISTINCT t.trigram) * {SIMILAR_ONE_OF} \
-                     >= length(t.word) + {letters} + 2 - count(DISTINCT t.trigram)))"
+                     >= length(t.word) + {letters}::bigint + 2 - count(DISTINCT t.trigram)))"
                 ));
             }
         }

@@ -6,8 +6,9 @@ use serde_json::json;
 use super::filter::{after_all_that_begin_with, escape_like, write_test_on};
 use super::*;
 use crate::cursor::Fingerprint;
-use crate::filter::check;
+use crate::filter::check::{self, Test};
 use crate::query::Count;
+use crate::query::page;
 use crate::query::plan::Window;
 use crate::query::stored::StoredSource;
 use crate::sort::{SortDirection, SortKey};
@@ -22,7 +23,6 @@ fn written(operator: Operator, operands: &[Value], form: Form) -> (String, Vec<B
     let expression = SqlExpression {
         sql: "x".to_owned(),
         form,
-        indexed: false,
     };
     let mut writer = SqlWriter::default();
     write_test_on(&mut writer, &test, &expression);
@@ -117,7 +117,12 @@ fn a_pattern_without_words_is_like_nothing() {
     );
     let (sql, binds) = written(Operator::Fuzzy, &["acme ltd".into()], Form::Text);
     assert_eq!(sql.matches("EXISTS").count(), 2);
-    assert_eq!(binds.len(), 2);
+    // How long a word is makes no other statement.
+    assert_eq!(binds.len(), 4);
+    assert_eq!(
+        sql,
+        written(Operator::Fuzzy, &["ab z".into()], Form::Text).0
+    );
 }
 
 #[test]
@@ -166,7 +171,12 @@ fn listed_by(lead: Lead, filter: &serde_json::Value, sort: Vec<SortKey>) -> Stri
     writer.text().to_owned()
 }
 
-fn list(register: &LoadedRegister, filter: &serde_json::Value, sort: Vec<SortKey>) -> CheckedQuery {
+/// A list of a register with the fields of the fixture.
+pub(crate) fn list(
+    register: &LoadedRegister,
+    filter: &serde_json::Value,
+    sort: Vec<SortKey>,
+) -> CheckedQuery {
     CheckedQuery {
         filter: check::tests::checked(filter).unwrap(),
         search: Search::None,
@@ -207,14 +217,108 @@ fn the_order_leads_and_each_row_is_asked_for_the_rest() {
     assert_eq!(
         listed_by(Lead::Sort, &filter, by_total()),
         "\nFROM forktex_data.value_number s1\
+         \nCROSS JOIN LATERAL (SELECT e.row_id FROM forktex_data.value_text e\
+         \nWHERE e.field_key = $1::bigint AND e.row_id = s1.row_id AND e.value = $2::text OFFSET 0) s2\
          \nCROSS JOIN LATERAL (SELECT r.* FROM forktex_data.row r\
-         \nJOIN forktex_data.value_text s2 ON s2.field_key = 17 AND s2.row_id = s1.row_id\
-         \nWHERE r.register_key = 7 AND r.id = s1.row_id AND r.archived_at IS NULL\
-         \n  AND s2.value = $1::text\
+         \nWHERE r.register_key = $3::bigint AND r.id = s2.row_id AND r.archived_at IS NULL\
          \nOFFSET 0) r\
-         \nWHERE s1.field_key = 18\
-         \n  AND s1.sort_key > forktex_data.number_key($2::text::numeric)"
+         \nWHERE s1.field_key = $4::bigint AND s1.sort_key > forktex_data.number_key($5::text::numeric)"
     );
+}
+
+#[test]
+fn behind_the_order_a_range_and_a_long_list_are_asked_of_the_row() {
+    let by_status = vec![SortKey {
+        column: Column::Field(0),
+        direction: SortDirection::Descending,
+    }];
+    let range = json!({"field": "total", "gt": 5});
+    let sql = listed_by(Lead::Sort, &range, by_status.clone());
+    assert!(!sql.contains("value_number"), "{sql}");
+    assert!(sql.contains("AND (r.cells ->> $2::text)::numeric > $3::text::numeric\nOFFSET 0) r"));
+    let list = |count: i32| json!({"field": "total", "in": (0..count).collect::<Vec<_>>()});
+    let short = listed_by(Lead::Sort, &list(16), by_status.clone());
+    assert!(
+        short.contains("FROM forktex_data.value_number e"),
+        "{short}"
+    );
+    let long = listed_by(Lead::Sort, &list(17), by_status);
+    assert!(!long.contains("value_number"), "{long}");
+}
+
+/// A register with the fields of the fixture under other keys.
+fn other_register() -> LoadedRegister {
+    let mut register = check::tests::register();
+    register.key.0 += 1_000;
+    for field in &mut register.fields {
+        field.key.0 += 2_000;
+    }
+    register
+}
+
+#[test]
+fn all_registers_share_the_text_of_a_query() {
+    let filter = json!({"and": [
+        {"field": "total", "gt": 5},
+        {"field": "status", "eq": "paid"},
+        {"field": "note", "is_absent": true},
+        {"not": {"field": "extra", "is_null": true}},
+        {"or": [{"field": "due", "gt": "2026-01-01"}, {"field": "total", "lt": 3}]},
+    ]});
+    let by_note = vec![SortKey {
+        column: Column::Field(2),
+        direction: SortDirection::Ascending,
+    }];
+    for (lead, sort) in [
+        (Lead::Any, Vec::new()),
+        (Lead::Any, by_note),
+        (Lead::Sort, by_total()),
+        (Lead::Filter, by_total()),
+    ] {
+        let written = |register: &LoadedRegister| {
+            let source = StoredSource::new(register);
+            let query = list(register, &filter, sort.clone());
+            page::statement(&source, &query, lead, page::Region::Whole, 51)
+        };
+        let (one, other) = (
+            written(&check::tests::register()),
+            written(&other_register()),
+        );
+        assert_eq!(one.text(), other.text());
+        assert_ne!(one.binds(), other.binds());
+    }
+}
+
+#[test]
+fn all_registers_share_the_text_that_counts_the_rarest_value() {
+    let counted = |register: &LoadedRegister| {
+        let source = StoredSource::new(register);
+        let paid = json!({"field": "status", "eq": "paid"});
+        match choose(&source, &list(register, &paid, by_total())) {
+            LeadChoice::Counted(writer) => writer.text().to_owned(),
+            LeadChoice::Known(_) => panic!("the rows with the value are counted"),
+        }
+    };
+    assert_eq!(
+        counted(&check::tests::register()),
+        counted(&other_register())
+    );
+}
+
+#[test]
+fn a_search_binds_the_register_and_how_long_its_words_are() {
+    let searched = |words: &[&str]| {
+        let register = check::tests::register();
+        let source = StoredSource::new(&register);
+        let mut query = list(&register, &json!({"field": "note", "eq": "x"}), Vec::new());
+        query.search = Search::Fuzzy(words.iter().map(|word| (*word).to_owned()).collect());
+        let mut writer = SqlWriter::default();
+        Selection::sorted(&source, &query, Lead::Any).write(&mut writer);
+        writer.text().to_owned()
+    };
+    let sql = searched(&["acme"]);
+    assert!(sql.contains("w.register_key = $1::bigint"), "{sql}");
+    assert_eq!(sql, searched(&["incorporated"]));
 }
 
 #[test]
@@ -245,7 +349,7 @@ fn what_leads_depends_on_how_many_rows_have_the_value() {
     assert_eq!(
         writer.text(),
         "SELECT least((SELECT count(*) FROM (SELECT 1 FROM forktex_data.value_text e \
-         WHERE e.field_key = 17 AND e.value = $1::text LIMIT 1000) some_rows)) AS rarest"
+         WHERE e.field_key = $1::bigint AND e.value = $2::text LIMIT 1000) some_rows)) AS rarest"
     );
     assert_eq!((lead_by(999), lead_by(1_000)), (Lead::Filter, Lead::Sort));
 }
@@ -255,21 +359,34 @@ fn an_indexed_field_is_asked_of_its_side_table() {
     assert_eq!(
         listed(&json!({"field": "status", "eq": "paid"}), Vec::new()),
         "\nFROM forktex_data.row r\
-         \nJOIN forktex_data.value_text s1 ON s1.field_key = 17 AND s1.row_id = r.id\
-         \nWHERE r.register_key = 7 AND r.archived_at IS NULL\
-         \n  AND s1.value = $1::text"
+         \nJOIN forktex_data.value_text s1 ON s1.field_key = $1::bigint AND s1.row_id = r.id \
+         AND s1.value = $2::text\
+         \nWHERE r.register_key = $3::bigint AND r.archived_at IS NULL"
     );
 }
 
 #[test]
+fn a_range_of_a_side_table_is_read_once_and_not_for_each_row() {
+    assert_eq!(
+        listed(&json!({"field": "total", "gt": 5}), Vec::new()),
+        "\nFROM forktex_data.row r\
+         \nJOIN (SELECT e.row_id, e.sort_key FROM forktex_data.value_number e\
+         \nWHERE e.field_key = $1::bigint AND e.sort_key > forktex_data.number_key($2::text::numeric) \
+         OFFSET 0) s1 ON s1.row_id = r.id\
+         \nWHERE r.register_key = $3::bigint AND r.archived_at IS NULL"
+    );
+    let choice = json!({"or": [
+        {"field": "total", "gt": 5},
+        {"field": "status", "eq": "paid"},
+    ]});
+    assert!(listed(&choice, Vec::new()).ends_with(" OFFSET 0)"));
+}
+
+#[test]
 fn one_side_table_serves_the_range_and_the_order() {
-    let total = SortKey {
-        column: Column::Field(1),
-        direction: SortDirection::Ascending,
-    };
-    let sql = listed(&json!({"field": "total", "gt": 5}), vec![total]);
-    assert_eq!(sql.matches("JOIN").count(), 1);
-    assert!(sql.ends_with("s1.sort_key > forktex_data.number_key($1::text::numeric)"));
+    let sql = listed_by(Lead::Sort, &json!({"field": "total", "gt": 5}), by_total());
+    assert_eq!(sql.matches("value_number").count(), 1);
+    assert!(sql.ends_with("s1.sort_key > forktex_data.number_key($3::text::numeric)"));
 }
 
 #[test]
@@ -280,7 +397,7 @@ fn beside_a_value_a_range_is_asked_of_the_rows_that_are_left() {
     ]});
     let sql = listed(&filter, Vec::new());
     assert_eq!(sql.matches("JOIN").count(), 1);
-    assert!(sql.contains("AND (r.cells ->> '18')::numeric > $1::text::numeric"));
+    assert!(sql.contains("AND (r.cells ->> $4::text)::numeric > $5::text::numeric"));
 }
 
 #[test]
@@ -292,20 +409,21 @@ fn alternatives_that_all_have_an_index_are_looked_up_by_them() {
     let sql = listed(&filter, Vec::new());
     assert!(sql.contains("r.id IN (SELECT e.row_id FROM forktex_data.value_number e"));
     assert!(sql.contains(" UNION ALL SELECT e.row_id FROM forktex_data.value_text e"));
+    assert!(!sql.contains("OFFSET"));
 }
 
 #[test]
 fn a_complement_takes_in_what_is_empty() {
     let sql = listed(&json!({"not": {"field": "note", "eq": "x"}}), Vec::new());
-    assert!(sql.ends_with("AND (((r.cells ->> '19') COLLATE \"C\") = $1::text) IS NOT TRUE"));
+    assert!(sql.ends_with("AND (((r.cells ->> $2::text) COLLATE \"C\") = $3::text) IS NOT TRUE"));
 }
 
 #[test]
 fn the_three_states_of_a_cell_are_kept_apart() {
     for (word, condition) in [
-        ("is_empty", "((r.cells ->> '19') COLLATE \"C\") IS NULL"),
-        ("is_null", "((r.cells -> '19' = 'null'::jsonb) IS TRUE)"),
-        ("is_absent", "(NOT r.cells ? '19')"),
+        ("is_empty", "((r.cells ->> $2::text) COLLATE \"C\") IS NULL"),
+        ("is_null", "((r.cells -> $2::text = 'null'::jsonb) IS TRUE)"),
+        ("is_absent", "(NOT r.cells ? $2::text)"),
     ] {
         let sql = listed(&json!({"field": "note", word: true}), Vec::new());
         assert!(sql.ends_with(&format!("AND {condition}")), "{sql}");
@@ -316,7 +434,7 @@ fn the_three_states_of_a_cell_are_kept_apart() {
 fn the_instant_of_creation_is_asked_through_the_id() {
     let filter = json!({"field": "created_at", "gte": "2026-01-01"});
     let sql = listed(&filter, Vec::new());
-    assert!(sql.ends_with("AND r.id >= $1::uuid"));
+    assert!(sql.ends_with("AND r.id >= $2::uuid"));
 }
 
 #[test]

@@ -9,11 +9,13 @@
 //! stranger. That holds for plain equality of texts, numbers of eight bytes and UUIDs, not for numerics
 //! and not for functions on a column: so numbers go by `sort_key`, made ready in a part of its own.
 
+use forktex_db::sqlx::postgres::PgHasArrayType;
+use forktex_db::sqlx::types::Json;
 use forktex_db::sqlx::{Encode, Postgres, Type};
 use uuid::Uuid;
 
 use super::{CellRewrite, Guard, RowWrite, Target, history_references};
-use crate::rows::cells::{self, Difference};
+use crate::rows::cells::{Difference, StoredCells};
 use crate::rows::entries::{Entries, IndexMoves, Moves};
 use crate::rows::history::RowAction;
 use crate::rows::lock::{self, StoredRow};
@@ -77,18 +79,24 @@ pub(super) fn insert(
         ));
     }
     let after: Vec<&StoredRow> = rows.iter().filter_map(|row| row.after.as_ref()).collect();
-    let ids = statement.bind(column(&after, |row| row.id));
-    let stored = statement.bind(column(&after, |row| cells::to_json(&row.cells).to_string()));
-    let external = statement.bind(column(&after, |row| row.external_ref.clone()));
-    let updated = statement.bind(column(&after, |row| row.updated_at));
+    let ids = statement.bind_each(after.iter().map(|row| row.id));
+    let stored = statement.bind_each(after.iter().map(|row| Json(StoredCells(&row.cells))));
+    let external = statement.bind_each(after.iter().map(|row| row.external_ref.as_deref()));
+    let updated = statement.bind_each(after.iter().map(|row| row.updated_at));
+    // Only the history asks for what was written.
+    let returning = if target.register.keeps_history {
+        " RETURNING r.id, r.version, r.cells, r.updated_at"
+    } else {
+        ""
+    };
     statement.part(
         "written",
         &format!(
             "INSERT INTO forktex_data.row AS r (register_key, id, tenant_id, cells, external_ref, updated_at) \
-             SELECT {register}, d.id, {tenant}, d.cells::jsonb, d.external_ref, d.updated_at \
-             FROM unnest({ids}::uuid[], {stored}::text[], {external}::text[], {updated}::timestamptz[]) \
-             AS d (id, cells, external_ref, updated_at){filter} \
-             RETURNING r.id, r.version, r.cells, r.updated_at",
+             SELECT {register}, d.id, {tenant}, d.cells, d.external_ref, d.updated_at \
+             FROM (SELECT unnest({ids}::uuid[]) AS id, unnest({stored}::jsonb[]) AS cells, \
+             unnest({external}::text[]) AS external_ref, unnest({updated}::timestamptz[]) AS updated_at) \
+             AS d{filter}{returning}",
             register = common.register,
             tenant = common.tenant,
             filter = common.filter(None),
@@ -231,7 +239,7 @@ fn text_parts(statement: &mut Statement, common: &Common, moves: &IndexMoves) {
     }
     gone_empty_part(statement, moves, "text_gone_empty", "value_text", "value");
     if !moves.new.is_empty() {
-        let new = entries(statement, &moves.new);
+        let new = new_entries(statement, &moves.new);
         statement.part(
             "text_new",
             &format!(
@@ -269,7 +277,7 @@ fn number_parts(statement: &mut Statement, common: &Common, moves: &IndexMoves) 
         "sort_key",
     );
     if !moves.new.is_empty() {
-        let new = entries(statement, &moves.new);
+        let new = new_entries(statement, &moves.new);
         statement.part(
             "number_new",
             &format!(
@@ -294,8 +302,8 @@ fn gone_empty_part(
     if moves.gone_empty.is_empty() {
         return;
     }
-    let fields = statement.bind(moves.gone_empty.fields.clone());
-    let rows = statement.bind(moves.gone_empty.rows.clone());
+    let fields = statement.bind(moves.gone_empty.fields.as_slice());
+    let rows = statement.bind(moves.gone_empty.rows.as_slice());
     statement.part(
         part,
         &format!(
@@ -324,7 +332,7 @@ fn unique_parts(statement: &mut Statement, common: &Common, moves: &Moves) {
     // Counting what was taken out waits until all of it is.
     let after_gone =
         (!moves.unique_gone.is_empty()).then_some("(SELECT count(*) FROM unique_gone) >= 0");
-    let new = entries(statement, &moves.unique_new);
+    let new = new_entries(statement, &moves.unique_new);
     statement.part(
         "unique_wanted",
         &format!("SELECT d.field_key, d.value, d.row_id FROM {new}"),
@@ -402,18 +410,39 @@ fn answer(statement: &mut Statement, common: &Common, moves: &Moves, guard: Guar
     ));
 }
 
-/// Binds entries, and gives them as a table `d`. Numbers are bound as text too, so that none is rounded.
-fn entries<V>(statement: &mut Statement, entries: &Entries<V>) -> String
-where
-    V: Clone,
-    Vec<V>: for<'q> Encode<'q, Postgres> + Type<Postgres>,
-{
-    let fields = statement.bind(entries.fields.clone());
-    let values = statement.bind(entries.values.clone());
-    let rows = statement.bind(entries.rows.clone());
+/// Binds entries that are looked for, and gives them as a table `d`.
+fn entries(statement: &mut Statement, entries: &Entries<String>) -> String {
+    let (fields, values, rows) = bind_entries(statement, entries);
     format!(
         "unnest({fields}::bigint[], {values}::text[], {rows}::uuid[]) AS d (field_key, value, row_id)"
     )
+}
+
+/// Binds entries that are put in, and gives them as a table `d`, in their order. A list of columns takes
+/// from arrays row by row; in `FROM`, each array would first be laid out as a whole.
+fn new_entries<'q, V>(statement: &mut Statement, entries: &Entries<V>) -> String
+where
+    V: Encode<'q, Postgres> + Type<Postgres> + PgHasArrayType,
+{
+    let (fields, values, rows) = bind_entries(statement, entries);
+    format!(
+        "(SELECT unnest({fields}::bigint[]) AS field_key, unnest({values}::text[]) AS value, \
+         unnest({rows}::uuid[]) AS row_id) AS d"
+    )
+}
+
+/// Fields, values and rows. Numbers are bound as text too, so that none is rounded.
+fn bind_entries<'q, V>(
+    statement: &mut Statement,
+    entries: &Entries<V>,
+) -> (Placeholder, Placeholder, Placeholder)
+where
+    V: Encode<'q, Postgres> + Type<Postgres> + PgHasArrayType,
+{
+    let fields = statement.bind(entries.fields.as_slice());
+    let values = statement.bind(entries.values.as_slice());
+    let rows = statement.bind(entries.rows.as_slice());
+    (fields, values, rows)
 }
 
 /// One column of rows, to be bound as an array.
@@ -422,80 +451,4 @@ fn column<T>(rows: &[&StoredRow], of: impl Fn(&StoredRow) -> T) -> Vec<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::computed::Cells;
-    use crate::keys::RegisterKey;
-    use crate::register::LoadedRegister;
-    use crate::rows::read::References;
-
-    fn register(keeps_history: bool) -> LoadedRegister {
-        LoadedRegister {
-            key: RegisterKey(1),
-            name: "r".to_owned(),
-            label: None,
-            description: None,
-            keeps_history,
-            version: 3,
-            fields: Vec::new(),
-            relationships: Vec::new(),
-        }
-    }
-
-    fn row() -> StoredRow {
-        StoredRow {
-            id: Uuid::nil(),
-            version: 1,
-            external_ref: None,
-            updated_at: time::OffsetDateTime::UNIX_EPOCH,
-            archived_at: None,
-            cells: Cells::new(),
-        }
-    }
-
-    fn text_of_insert(register: &LoadedRegister, moves: &Moves, guard: Guard) -> String {
-        let target = Target {
-            tenant: Uuid::nil(),
-            actor: None,
-            register,
-        };
-        let write = RowWrite {
-            before: None,
-            after: Some(row()),
-            references: References::new(),
-        };
-        insert(target, &[write], moves, guard).text().to_owned()
-    }
-
-    #[test]
-    fn a_write_has_only_the_parts_that_it_needs() {
-        let text = text_of_insert(&register(false), &Moves::default(), Guard::Held);
-        for part in ["held", "text_new", "number_new", "unique_new", "history"] {
-            assert!(!text.contains(part), "{part} in {text}");
-        }
-    }
-
-    #[test]
-    fn a_guarded_insert_writes_nothing_by_another_version() {
-        let mut moves = Moves::default();
-        moves.unique_new.fields.push(7);
-        moves.unique_new.values.push("a".to_owned());
-        moves.unique_new.rows.push(Uuid::nil());
-        let text = text_of_insert(&register(true), &moves, Guard::Check);
-        let compared = "(SELECT h.version FROM held AS h WHERE h.key = $2) = $4::bigint";
-        assert_eq!(text.matches(compared).count(), 2, "{text}");
-        assert!(text.contains("FOR KEY SHARE") && text.contains("forktex_data.history"));
-    }
-
-    #[test]
-    fn a_unique_value_is_given_only_after_it_was_taken_away() {
-        let mut moves = Moves::default();
-        for entries in [&mut moves.unique_gone, &mut moves.unique_new] {
-            entries.fields.push(7);
-            entries.values.push("a".to_owned());
-            entries.rows.push(Uuid::nil());
-        }
-        let text = text_of_insert(&register(false), &moves, Guard::Held);
-        assert!(text.contains("WHERE (SELECT count(*) FROM unique_gone) >= 0"));
-    }
-}
+mod tests;
