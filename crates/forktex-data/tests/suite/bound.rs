@@ -2,8 +2,8 @@
 //! Registers over tables that are there already: the same queries, and fields that each tenant adds.
 
 use forktex_data::{
-    BoundRegister, Cell, Count, Data, DataError, FieldDefinition, Register, RowId, RowQuery, Value,
-    field,
+    BoundRegister, Cell, Count, Data, DataError, FieldDefinition, Filter, Register, RowId,
+    RowQuery, Value, field,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -61,6 +61,14 @@ async fn bound(world: &World, register: BoundRegister) -> Register {
     data.tenant(world.org).register(&name).await.unwrap()
 }
 
+/// The names of the rows that a filter finds, one after the other.
+async fn assert_found(register: &Register, filter: Filter, names: &str) {
+    let told = format!("{filter:?}");
+    let query = RowQuery::new(register).filter(filter).order_by("name");
+    let found = query.scroll(10).await.unwrap();
+    assert_eq!(texts(&found, "name"), names, "{told}");
+}
+
 #[tokio::test]
 async fn a_table_answers_as_a_register_does() {
     let world = World::create().await;
@@ -78,14 +86,7 @@ async fn a_table_answers_as_a_register_does() {
         (field("name").contains("%"), ""),
         (field("name").gte("b") & field("name").ne("c"), "b"),
     ] {
-        let told = format!("{filter:?}");
-        let found = RowQuery::new(&clients)
-            .filter(filter)
-            .order_by("name")
-            .scroll(10)
-            .await
-            .unwrap();
-        assert_eq!(texts(&found, "name"), expected, "{told}");
+        assert_found(&clients, filter, expected).await;
     }
     let all = RowQuery::new(&clients)
         .order_by("-rating")
@@ -253,14 +254,7 @@ async fn a_table_is_extended_by_each_tenant_for_itself() {
         (field("score").gt(1) & field("name").eq("b"), "b"),
         (field("score").gt(1) | field("name").eq("a"), "ab"),
     ] {
-        let told = format!("{filter:?}");
-        let found = RowQuery::new(&extended)
-            .filter(filter)
-            .order_by("name")
-            .scroll(10)
-            .await
-            .unwrap();
-        assert_eq!(texts(&found, "name"), expected, "{told}");
+        assert_found(&extended, filter, expected).await;
     }
     let sorted = RowQuery::new(&extended)
         .order_by("score")
